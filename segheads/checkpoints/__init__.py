@@ -1,0 +1,1 @@
+"""Safe loading of checkpoints and translation of the names in authors' releases."""

@@ -1,0 +1,253 @@
+"""The only place that knows about version gaps between PyTorch, numpy, MMCV, MMEngine and MMSeg.
+
+Each function closes one gap, says what breaks without it and in which versions, and does nothing
+where nothing breaks. "The forks" are the maintained onedl-mmcv, onedl-mmengine and
+onedl-mmsegmentation, which are imported under the original names.
+"""
+
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from pickle import UnpicklingError
+from types import ModuleType
+from typing import Any, NoReturn
+
+_COMPILED_OPERATORS = 'mmcv._ext'
+_NEWEST_MMCV_FOR_MMSEG = '2.1.0'
+_PICKLED_METHODS = ('min', 'max', 'current', 'mean')
+
+
+def apply() -> None:
+    """Apply every workaround that the installed versions need; a second call changes nothing.
+
+    Raises:
+        ImportError: If MMCV is not installed.
+    """
+    require_mmcv()
+    accept_newer_mmcv()
+    provide_operator_placeholders()
+    allow_mmengine_checkpoints()
+    find_packages_without_pkg_resources()
+    find_configs_of_packages()
+
+
+def require_mmcv() -> None:
+    """Say in one sentence how to install MMCV where it is missing.
+
+    MMCV is no hard requirement of this package: mmcv and mmcv-lite share one folder, and
+    installing one over the other silently damages a compiled MMCV that the user already has.
+    Uninstalling one of them guts the other: what is left is a folder without ``__init__.py``,
+    which Python imports as an empty namespace package.
+
+    Raises:
+        ImportError: If MMCV is missing or its folder is incomplete.
+    """
+    spec = importlib.util.find_spec('mmcv')
+    if spec is None or spec.origin is None:
+        raise ImportError(
+            'segheads needs MMCV, which is missing or incomplete here: run '
+            '`pip install "segheads[lite]"` (in a clone: `pip install -e ".[lite]"`), which needs '
+            'no compiler, or the same with [full] in place of [lite] for compiled operators.'
+        )
+
+
+def accept_newer_mmcv() -> None:
+    """Import MMSegmentation next to MMCV 2.2 or newer.
+
+    Without this, ``import mmseg`` (MMSegmentation 1.2.2) raises an AssertionError for
+    MMCV >= 2.2.0: its upper bound was never raised, although MMCV 2.2 works. The bound is compared
+    with ``mmcv.__version__`` during the import, so an accepted version stands there meanwhile.
+    """
+    if 'mmseg' in sys.modules:
+        return
+    try:
+        importlib.import_module('mmseg')
+        return
+    except AssertionError:
+        import mmcv
+        from packaging.version import Version
+
+        installed = mmcv.__version__
+        if not Version('2.2.0') <= Version(installed) < Version('3.0'):
+            raise
+
+    mmcv.__version__ = _NEWEST_MMCV_FOR_MMSEG
+    try:
+        mmseg = _import_afresh('mmseg')
+    finally:
+        mmcv.__version__ = installed
+    mmseg.mmcv_version = mmseg.digit_version(installed)
+
+
+def provide_operator_placeholders() -> None:
+    """Let MMSegmentation be imported where MMCV has no compiled operators.
+
+    Without this, ``import mmseg.models`` (MMSegmentation 1.2.2) raises "No module named
+    'mmcv._ext'" with mmcv-lite, and with an mmcv that was built without operators: it imports
+    ``mmcv.ops``, although few of its models use a compiled operator. With it, the operators
+    written in Python (``point_sample``) work, and a compiled one says what is missing when it is
+    called. The forks do without: they take the failing import for an answer, and would take a
+    placeholder for an operator.
+
+    The finder comes last in ``sys.meta_path``, so a real ``mmcv._ext`` always wins. A bare module
+    in ``sys.modules`` would not do: MMEngine's ``mmcv_full_available`` asks for its spec.
+    """
+    try:
+        importlib.import_module('mmseg.utils')
+    except ModuleNotFoundError as error:
+        if error.name != _COMPILED_OPERATORS:
+            raise
+        sys.meta_path.append(_OperatorPlaceholders())
+        _import_afresh('mmseg.utils')
+
+
+class _OperatorPlaceholders(MetaPathFinder, Loader):
+    """Finds ``mmcv._ext`` as a module in which every name is a function that raises."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != _COMPILED_OPERATORS:
+            return None
+        return importlib.util.spec_from_loader(fullname, self, origin=__name__)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__getattr__ = _operator_placeholder
+
+
+def _operator_placeholder(name: str) -> Callable[..., NoReturn]:
+    # Python itself probes modules for names such as `__path__`; those must stay absent.
+    if name.startswith('__'):
+        raise AttributeError(f'module {_COMPILED_OPERATORS!r} has no attribute {name!r}')
+
+    def raise_missing(*args: Any, **kwargs: Any) -> NoReturn:
+        raise RuntimeError(
+            f'{name} is a compiled operator, and the MMCV installed here has none: uninstall it '
+            '(mmcv-lite or mmcv) and install an mmcv with operators built for this PyTorch.'
+        )
+
+    return raise_missing
+
+
+def _import_afresh(package: str) -> ModuleType:
+    """Import a package again whose import has failed halfway.
+
+    The submodules that had been imported before the failure are dropped first: Python would not
+    bind them to the new package object (``mmseg.version`` would be missing in ``mmseg``).
+    """
+    for name in [name for name in sys.modules if name.startswith(f'{package}.')]:
+        del sys.modules[name]
+    return importlib.import_module(package)
+
+
+def allow_mmengine_checkpoints() -> None:
+    """Allow ``torch.load`` to read what MMEngine writes into every checkpoint, and no more.
+
+    Without this, resuming, testing and ``init_model`` fail with PyTorch >= 2.6, which loads with
+    ``weights_only=True``: "Unsupported global: mmengine.logging.history_buffer.HistoryBuffer".
+    MMEngine 0.10 stores its log history as HistoryBuffer objects, which hold numpy arrays. An
+    older PyTorch executes whatever a checkpoint contains unless told otherwise. MMEngine's fork
+    allows these for the length of its own calls of ``torch.load``; here they stay allowed.
+    """
+    import torch
+    from packaging.version import Version
+
+    if Version(torch.__version__).release < (2, 6):
+        return
+
+    import numpy as np
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    dtype_classes = [type(np.dtype(name)) for name in ('float32', 'float64', 'int32', 'int64')]
+    allowed = {
+        f'{cls.__module__}.{cls.__qualname__}': cls
+        for cls in (HistoryBuffer, np.ndarray, np.dtype, *dtype_classes)
+    }
+    # A checkpoint has numpy's functions under the module name of the version that wrote it.
+    for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
+        allowed[f'{module}._reconstruct'] = np.empty(0).__reduce__()[0]
+        allowed[f'{module}.scalar'] = np.float64(0).__reduce__()[0]
+    # Pickle refers to the methods in a HistoryBuffer by `getattr`, which would reach anything.
+    allowed['builtins.getattr'] = _history_buffer_method
+    torch.serialization.add_safe_globals([(value, name) for name, value in allowed.items()])
+
+
+def _history_buffer_method(owner: type, name: str) -> Callable[..., Any]:
+    """Stand in for ``getattr`` in a checkpoint: resolve HistoryBuffer's statistics, else refuse."""
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    if owner is not HistoryBuffer or name not in _PICKLED_METHODS:
+        raise UnpicklingError(
+            f'The checkpoint asks for the attribute {name!r} of {owner!r}; only '
+            f'{", ".join(_PICKLED_METHODS)} of HistoryBuffer are allowed.'
+        )
+    return getattr(HistoryBuffer, name)
+
+
+def find_packages_without_pkg_resources() -> None:
+    """Let MMEngine find installed packages where setuptools no longer brings ``pkg_resources``.
+
+    Without this, ``_base_ = ['mmseg::...']`` and ``mmengine.hub.get_config`` (MMEngine <= 0.10.7)
+    raise "No module named 'pkg_resources'" with setuptools >= 82 or without setuptools. The
+    requirements ask for an older one, but another package may replace it later.
+    """
+    if importlib.util.find_spec('pkg_resources') is not None:
+        return
+    from mmengine.utils import package_utils
+
+    try:
+        package_utils.is_installed('mmengine')
+        return
+    except ModuleNotFoundError as error:
+        if error.name != 'pkg_resources':
+            raise
+
+    replacements = {
+        package_utils.is_installed: _is_installed,
+        package_utils.get_installed_path: _installed_path,
+    }
+    # MMEngine's modules hold these functions by name, each its own reference.
+    for name, module in list(sys.modules.items()):
+        if name.partition('.')[0] == 'mmengine':
+            for function, replacement in replacements.items():
+                if getattr(module, function.__name__, None) is function:
+                    setattr(module, function.__name__, replacement)
+
+
+def _is_installed(package: str) -> bool:
+    return _module_spec(package) is not None
+
+
+def _installed_path(package: str) -> str:
+    spec = _module_spec(package)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f'{package} is not installed.')
+    return str(Path(spec.origin).parent)
+
+
+def _module_spec(package: str) -> ModuleSpec | None:
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    modules = {distribution: module for module, distribution in MODULE2PACKAGE.items()}
+    return importlib.util.find_spec(modules.get(package, package))
+
+
+def find_configs_of_packages() -> None:
+    """Let ``package::path/of/config.py`` name the configs of this package and of MMSeg's fork.
+
+    Without this, MMEngine answers "does not support to load segheads config", because it knows
+    its sister projects only, and "mmsegmentation is not installed" for a reference to
+    ``mmseg::...`` where MMSeg is installed as onedl-mmsegmentation.
+    """
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    MODULE2PACKAGE.setdefault('segheads', 'segheads')
+    try:
+        importlib.metadata.distribution(MODULE2PACKAGE['mmseg'])
+    except importlib.metadata.PackageNotFoundError:
+        MODULE2PACKAGE['mmseg'] = 'mmseg'

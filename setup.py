@@ -1,0 +1,82 @@
+"""Packaging of segheads: what it requires, and the configs and tools that its wheel carries."""
+
+import runpy
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+
+# Where OpenMMLab's packages keep files for users, and where MMEngine resolves `segheads::` to.
+USER_FILES = {
+    'local_configs': 'segheads/.mim/configs',
+    'tools': 'segheads/.mim/tools',
+    'model-index.yml': 'segheads/.mim/model-index.yml',
+}
+
+
+class BuildWithUserFiles(build_py):
+    """Copy the configs and the tools into the package; an editable install has them in place."""
+
+    def run(self) -> None:
+        """Build as usual, then add the files."""
+        super().run()
+        if not self.editable_mode:
+            for source, target in self._user_files():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target)
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        """List what has been built, for the record of installed files."""
+        outputs = super().get_outputs(include_bytecode)
+        if not self.editable_mode:
+            outputs += [str(target) for _, target in self._user_files()]
+        return outputs
+
+    def _user_files(self) -> list[tuple[Path, Path]]:
+        """List each file to copy as (path in this folder, path in the build)."""
+        files = []
+        for name, destination in USER_FILES.items():
+            source = ROOT / name
+            for path in sorted(source.rglob('*')) if source.is_dir() else [source]:
+                if path.is_file() and '__pycache__' not in path.parts:
+                    target = Path(self.build_lib, destination, path.relative_to(source))
+                    files.append((path, target))
+        return files
+
+
+setup(
+    name='segheads',
+    version=runpy.run_path(str(ROOT / 'segheads' / 'version.py'))['__version__'],
+    description='Five published semantic segmentation decode heads as an MMSegmentation plugin',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    license_files=['LICENSE'],
+    packages=find_packages(include=['segheads', 'segheads.*']),
+    cmdclass={'build_py': BuildWithUserFiles},
+    python_requires='>=3.10,<3.14',
+    install_requires=[
+        'torch>=2.1',  # below 2.3 it also needs numpy<2, which a requirement cannot express
+        'torchvision>=0.16',
+        'numpy>=1.26',
+        'mmengine>=0.10.6,<1.0',
+        'mmsegmentation>=1.2.2,<2.0',
+        'timm>=0.9.16',
+        'opencv-python',
+        'ftfy',  # MMSegmentation imports ftfy and regex without declaring them
+        'regex',
+        'setuptools<82',  # MMEngine imports pkg_resources, which setuptools 82 removed
+    ],
+    # MMCV stays out of install_requires: mmcv and mmcv-lite share one folder, and installing one
+    # over the other silently damages a compiled MMCV.
+    extras_require={
+        'lite': ['mmcv-lite>=2.0.1,<2.2'],
+        'full': ['mmcv>=2.0.1,<3.0'],
+        'export': ['onnx', 'onnxscript', 'onnxruntime'],
+        'tensorboard': ['tensorboard'],
+        'test': ['pytest', 'ruff', 'setuptools>=70.1'],
+    },
+)
