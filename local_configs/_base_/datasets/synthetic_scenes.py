@@ -8,7 +8,7 @@ train_pipeline = [
     dict(type='RandomResize', scale=image_size[::-1], ratio_range=(0.75, 1.25), keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
+    # no PhotoMetricDistortion: scenes vary their light themselves, and short runs learn faster
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
