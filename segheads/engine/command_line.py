@@ -35,7 +35,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='what started the processes of a distributed run',
     )
-    # Old launchers pass it; torchrun, slurm and mpi set variables instead.
+    # Old launchers pass it; torchrun, Slurm and MPI set variables instead.
     parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
 
 

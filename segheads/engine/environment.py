@@ -22,11 +22,13 @@ def local_rank() -> int:
     return 0
 
 
-def check_launcher(launcher: str) -> None:
+def check_launcher(launcher: str, given_local_rank: int | None = None) -> None:
     """Checks that the launcher started this process and that there is a GPU for it.
 
     Args:
         launcher (str): 'none', 'pytorch', 'slurm' or 'mpi'.
+        given_local_rank (int | None): What old launchers pass as ``--local_rank``; it counts where
+            no variable says it.
 
     Raises:
         UserMistake: If the launcher's variables are missing, or if there are fewer GPUs than
@@ -34,6 +36,8 @@ def check_launcher(launcher: str) -> None:
     """
     if launcher == 'none':
         return
+    if given_local_rank is not None:
+        os.environ.setdefault('LOCAL_RANK', str(given_local_rank))
     if RANK_VARIABLES[launcher] not in os.environ:
         raise UserMistake(
             f'--launcher {launcher} expects to be started by it, but the variable '

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Test under Slurm, one task per GPU.
+#   [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=5] [SRUN_ARGS="..."] \
+#       tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of tools/test.py]
+set -euo pipefail
+
+if [ "$#" -lt 4 ]; then
+    echo "usage: $0 PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of tools/test.py]" >&2
+    exit 2
+fi
+partition=$1
+job_name=$2
+config=$3
+checkpoint=$4
+shift 4
+
+gpus=${GPUS:-4}
+gpus_per_node=${GPUS_PER_NODE:-4}
+if [ "$gpus" -lt "$gpus_per_node" ]; then
+    gpus_per_node=$gpus
+fi
+# A list of arguments in one variable, so it is split at spaces.
+read -r -a srun_arguments <<< "${SRUN_ARGS:-}"
+
+tools=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
+
+exec srun --partition="$partition" \
+    --job-name="$job_name" \
+    --gres=gpu:"$gpus_per_node" \
+    --ntasks="$gpus" \
+    --ntasks-per-node="$gpus_per_node" \
+    --cpus-per-task="${CPUS_PER_TASK:-5}" \
+    --kill-on-bad-exit=1 \
+    ${srun_arguments[@]+"${srun_arguments[@]}"} \
+    python -u "$tools/test.py" "$config" "$checkpoint" --launcher slurm "$@"
