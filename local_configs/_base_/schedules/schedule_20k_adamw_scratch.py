@@ -4,7 +4,7 @@ _base_ = './schedule_160k_adamw.py'
 
 optim_wrapper = dict(
     optimizer=dict(lr=1e-3),
-    paramwise_cfg=dict(_delete_=True, norm_decay_mult=0.0),
+    paramwise_cfg=dict(_delete_=True),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, begin=0, end=500, by_epoch=False),
