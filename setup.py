@@ -65,6 +65,7 @@ setup(
         'mmengine>=0.10.6,<1.0',
         'mmsegmentation>=1.2.2,<2.0',
         'timm>=0.9.16',
+        'safetensors',
         'opencv-python',
         'ftfy',  # MMSegmentation imports ftfy and regex without declaring them
         'regex',

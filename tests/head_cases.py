@@ -89,4 +89,23 @@ HEADS = {
         configs='ccaseg/[!B]*/*.py',
         bad_arguments=((dict(out_level=-1), 'out_level must be one of the 3 levels'),),
     ),
+    'cgrseg': HeadCase(
+        cfg=dict(
+            type='CGRSegHead',
+            in_channels=[12, 16, 20],
+            in_index=[1, 2, 3],
+            channels=16,
+            num_context_blocks=2,
+        ),
+        widths=(8, 12, 16, 20),
+        configs='cgrseg/*.py',
+        bad_arguments=(
+            *MULTI_LEVEL_ERRORS,
+            (dict(num_context_blocks=0), 'num_context_blocks must be at least 1, but is 0'),
+            (dict(strip_size=8), 'strip_size must be an odd number, .* but is 8'),
+            (dict(square_size=2), 'square_size must be an odd number'),
+            (dict(strip_reduction=3), r'strip_reduction must divide .*\[12, 16, 20\], but is 3'),
+            (dict(next_repeat=5), 'unexpected keyword argument'),
+        ),
+    ),
 }

@@ -1,5 +1,6 @@
 """Decode heads, one file per paper."""
 
 from .ccaseg import CCASegHead
+from .cgrseg import CGRSegHead
 
-__all__ = ['CCASegHead']
+__all__ = ['CCASegHead', 'CGRSegHead']
