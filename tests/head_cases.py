@@ -108,4 +108,14 @@ HEADS = {
             (dict(next_repeat=5), 'unexpected keyword argument'),
         ),
     ),
+    'ccsnet': HeadCase(
+        cfg=dict(type='CCSNetHead', in_channels=[8, 12, 16, 20], channels=16, top_k=3),
+        widths=(8, 12, 16, 20),
+        configs='ccsnet/*/*.py',
+        bad_arguments=(
+            *MULTI_LEVEL_ERRORS,
+            (dict(top_k=0), 'top_k must be at least 1, but is 0'),
+            (dict(decoder_params=dict(embed_dim=16)), 'unexpected keyword argument'),
+        ),
+    ),
 }

@@ -172,7 +172,7 @@ def test_autocasts(case: HeadCase, dtype: torch.dtype, device: str) -> None:
 
 def test_compiles_to_one_graph(case: HeadCase) -> None:
     torch.compiler.reset()
-    head = case.build().eval()
+    head = case.build(num_classes=3).eval()
     graphs = []
 
     def trace(graph: torch.fx.GraphModule, _: list) -> torch.fx.GraphModule:
@@ -181,7 +181,7 @@ def test_compiles_to_one_graph(case: HeadCase) -> None:
         return graph
 
     compiled = torch.compile(head, fullgraph=True, dynamic=True, backend=trace)
-    # The first sizes must not meet a width of the head: the tracer would take them for one.
+    # No size of the first maps may be a width or the class count: the tracer would unite them.
     for size in ((144, 208), (128, 160), (129, 170)):
         inputs = case.inputs(2, *size)
         with torch.no_grad():
