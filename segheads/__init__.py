@@ -9,7 +9,7 @@ from . import compat
 # Before anything imports `mmseg`: next to some versions of MMCV it cannot be imported otherwise.
 compat.apply()
 
-from . import backbones, datasets, engine, heads  # noqa: E402
+from . import backbones, datasets, engine, heads, losses  # noqa: E402
 from .version import __version__  # noqa: E402
 
-__all__ = ['__version__', 'backbones', 'compat', 'datasets', 'engine', 'heads']
+__all__ = ['__version__', 'backbones', 'compat', 'datasets', 'engine', 'heads', 'losses']

@@ -118,4 +118,32 @@ HEADS = {
             (dict(decoder_params=dict(embed_dim=16)), 'unexpected keyword argument'),
         ),
     ),
+    'pcaa': HeadCase(
+        cfg=dict(type='PCAAHead', in_channels=12, in_index=1, channels=16),
+        widths=(8, 12, 16, 20),
+        configs='pcaa/R*/*.py',
+        bad_arguments=(
+            (dict(bins=4), r'bins must list the regions .* such as \[\(4, 4\)\], but is 4'),
+            (dict(bins=[4]), r'bins must list the regions .* but is \[4\]'),
+            (dict(bins=[]), r'bins must list the regions .* but is \[\]'),
+            (dict(bins=[(4, 0)]), r'bins must list the regions .* but is \[\(4, 0\)\]'),
+            (dict(channels=15), 'channels must be even and at least 2, but is 15'),
+            (dict(channels=0), 'channels must be even and at least 2, but is 0'),
+            (dict(input_transform='multiple_select'), "but is 'multiple_select'"),
+            (dict(bin=[(4, 4)]), 'unexpected keyword argument'),
+        ),
+    ),
+    'pcaa-stages': HeadCase(
+        cfg=dict(
+            type='PCAAHead',
+            in_channels=[12, 16, 20],
+            in_index=[1, 2, 3],
+            input_transform='resize_concat',
+            channels=16,
+            bins=[(2, 4), (4, 2)],
+        ),
+        widths=(8, 12, 16, 20),
+        configs='pcaa/B0/*.py',
+        bad_arguments=(),
+    ),
 }

@@ -3,5 +3,6 @@
 from .ccaseg import CCASegHead
 from .ccsnet import CCSNetHead
 from .cgrseg import CGRSegHead
+from .pcaa import PCAAHead
 
-__all__ = ['CCASegHead', 'CCSNetHead', 'CGRSegHead']
+__all__ = ['CCASegHead', 'CCSNetHead', 'CGRSegHead', 'PCAAHead']

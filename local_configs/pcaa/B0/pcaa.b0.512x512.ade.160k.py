@@ -1,0 +1,12 @@
+_base_ = [
+    '../../_base_/models/pcaa_b0.py',
+    '../../_base_/datasets/ade20k.py',
+    '../../_base_/schedules/schedule_160k_adamw.py',
+    '../../_base_/default_runtime.py',
+]
+
+train_dataloader = dict(batch_size=8)
+model = dict(
+    data_preprocessor=dict(size=(512, 512)),
+    decode_head=dict(num_classes=150),
+)
