@@ -146,4 +146,26 @@ HEADS = {
         configs='pcaa/B0/*.py',
         bad_arguments=(),
     ),
+    'sasformer': HeadCase(
+        cfg=dict(
+            type='SASFormerHead', in_channels=[8, 12, 16, 20], channels=16, num_heads=(1, 2, 2, 4)
+        ),
+        widths=(8, 12, 16, 20),
+        configs='sasformer/B*/*.py',
+        bad_arguments=(
+            *MULTI_LEVEL_ERRORS,
+            (dict(order='up'), "order must be one of .'coarse_to_fine', .* but is 'up'"),
+            (dict(source='concat'), "source must be one of .'chain', .* but is 'concat'"),
+            (dict(gate='tanh'), "gate must be one of .'none', 'sigmoid', .* but is 'tanh'"),
+            (dict(additive='no'), "additive must be True or False, but is 'no'"),
+            (dict(num_heads=(1, 2)), 'num_heads must list one number per entry of in_channels'),
+            (dict(num_heads=(1, 2, 3, 4)), 'but 3 does not divide 16'),
+            (dict(num_heads=(1, 2, 0, 4)), 'but 0 does not divide 16'),
+            (dict(feature_strides=4), 'feature_strides must list one number per entry'),
+            (dict(feature_strides=(4, 8, 16, 24)), 'feature_strides must divide 64, but .* 24'),
+            (dict(mlp_ratio=0), 'mlp_ratio must be above 0, but is 0'),
+            (dict(drop_path_rate=1), 'drop_path_rate must be at least 0 and below 1, but is 1'),
+            (dict(decoder_params=dict(embed_dim=16)), 'unexpected keyword argument'),
+        ),
+    ),
 }

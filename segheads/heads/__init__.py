@@ -4,5 +4,6 @@ from .ccaseg import CCASegHead
 from .ccsnet import CCSNetHead
 from .cgrseg import CGRSegHead
 from .pcaa import PCAAHead
+from .sasformer import SASFormerHead
 
-__all__ = ['CCASegHead', 'CCSNetHead', 'CGRSegHead', 'PCAAHead']
+__all__ = ['CCASegHead', 'CCSNetHead', 'CGRSegHead', 'PCAAHead', 'SASFormerHead']

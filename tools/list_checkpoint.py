@@ -1,0 +1,155 @@
+"""List the names and shapes of the weights in a checkpoint, one line per module.
+
+Meant for checkpoints whose code is not at hand: the names say what the modules were called, the
+shapes what they were. Nothing in the file is executed (PyTorch's ``weights_only`` loading).
+
+Example:
+    python tools/list_checkpoint.py iter_160000.pth --prefix decode_head
+"""
+
+import argparse
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segheads.engine.checkpoint_fit import check_checkpoint_file
+from segheads.engine.command_line import run_tool
+from segheads.engine.mistakes import UserMistake, near_matches
+
+WRAPPERS = ('state_dict', 'model')
+DISTRIBUTED_PREFIX = 'module.'
+
+
+def read_weights(path: str) -> dict[str, Tensor]:
+    """Reads the weights of a checkpoint, without executing anything in it.
+
+    Args:
+        path (str): A file that ``torch.save`` wrote: weights by name, or a dict that holds them
+            under 'state_dict' or 'model'.
+
+    Returns:
+        dict[str, Tensor]: Weights by name, without the 'module.' that distributed training
+        prepends.
+
+    Raises:
+        UserMistake: If the file does not exist, is no checkpoint, holds anything else than plain
+            data and tensors, or holds no weights.
+    """
+    check_checkpoint_file(path)
+    try:
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:  # a damaged pickle raises anything
+        refused = re.search(r'Unsupported (?:global: GLOBAL|class) (\S+)', str(error))
+        if refused:
+            reason = f'refers to {refused[1]}, which might execute code, so it was not read'
+        else:
+            reason = 'is damaged or holds something else than weights and plain data'
+        raise UserMistake(f'{path} {reason}') from error
+    weights = content
+    while isinstance(weights, Mapping):
+        wrapper = next((w for w in WRAPPERS if isinstance(weights.get(w), Mapping)), None)
+        if wrapper is None:
+            break
+        weights = weights[wrapper]
+    tensors = _named_tensors(weights)
+    if not tensors:
+        raise UserMistake(f'{path} holds no weights by name, but {_describe(content)}.')
+    if all(name.startswith(DISTRIBUTED_PREFIX) for name in tensors):
+        return {name.removeprefix(DISTRIBUTED_PREFIX): t for name, t in tensors.items()}
+    return tensors
+
+
+def list_modules(weights: Mapping[str, Tensor]) -> list[str]:
+    """Writes one line per module, in the order of the checkpoint.
+
+    Args:
+        weights (Mapping[str, Tensor]): Weights by name.
+
+    Returns:
+        list[str]: Lines such as ``decode_head.conv_seg  weight 150x128x1x1, bias 150``. The data
+        type is named where it is not float32.
+    """
+    modules: dict[str, list[str]] = {}
+    for name, tensor in weights.items():
+        module, _, parameter = name.rpartition('.')
+        modules.setdefault(module, []).append(f'{parameter} {_shape(tensor)}')
+    width = max(map(len, modules), default=0)
+    return [f'{module:{width}}  {", ".join(tensors)}' for module, tensors in modules.items()]
+
+
+def count_values(weights: Mapping[str, Tensor]) -> list[str]:
+    """Counts the values in each part of the network, such as backbone and decode_head.
+
+    Args:
+        weights (Mapping[str, Tensor]): Weights by name.
+
+    Returns:
+        list[str]: One line per part, and one for all. Running statistics count too.
+    """
+    counts: Counter[str] = Counter()
+    for name, tensor in weights.items():
+        counts[name.partition('.')[0]] += tensor.numel()
+    return [
+        f'{count:>14,}  {part}' for part, count in (*counts.items(), ('in all', counts.total()))
+    ]
+
+
+def _named_tensors(weights: Any) -> dict[str, Tensor]:
+    if not isinstance(weights, Mapping):
+        return {}
+    return {
+        name: tensor
+        for name, tensor in weights.items()
+        if isinstance(name, str) and isinstance(tensor, Tensor)
+    }
+
+
+def _describe(content: Any) -> str:
+    if isinstance(content, Mapping) and content:
+        return f'the entries {", ".join(map(repr, content))}'
+    return f'a {type(content).__name__}'
+
+
+def _shape(tensor: Tensor) -> str:
+    shape = 'x'.join(map(str, tensor.shape)) or 'scalar'
+    return shape if tensor.dtype == torch.float32 else f'{shape} {str(tensor.dtype)[6:]}'
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Parses the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--prefix', default='', help='only modules below this one, e.g. decode_head'
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Lists as the command line says.
+
+    Args:
+        arguments (Sequence[str] | None): The command line; None for that of the process.
+
+    Raises:
+        UserMistake: If the file cannot be read, or has nothing below the prefix.
+    """
+    options = parse_arguments(arguments)
+    weights = read_weights(options.checkpoint)
+    below = options.prefix.rstrip('.') + '.' if options.prefix else ''
+    chosen = {name: tensor for name, tensor in weights.items() if name.startswith(below)}
+    if not chosen:
+        modules = {name.rpartition('.')[0] for name in weights}
+        raise UserMistake(
+            f'--prefix: {options.checkpoint} has nothing below {options.prefix}'
+            f'{near_matches(options.prefix, modules)}'
+        )
+    print(*list_modules(chosen), '', *count_values(chosen), sep='\n')
+
+
+if __name__ == '__main__':
+    run_tool(main)
