@@ -6,8 +6,9 @@ PIP_INSTALL = .venv/bin/python -m pip install --quiet --constraint constraints.t
 
 .PHONY: demo test lint
 
+# Threads that wait by spinning would take the cores from whatever else runs on the machine.
 demo: .venv/installed
-	.venv/bin/python tools/demo.py
+	OMP_WAIT_POLICY=PASSIVE .venv/bin/python tools/demo.py
 
 test: .venv/installed-test
 	$(MAKE) lint

@@ -15,8 +15,8 @@ model = dict(
 
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, begin=0, end=20, by_epoch=False),
-    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=20, end=500, by_epoch=False),
+    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=20, end=400, by_epoch=False),
 ]
 # No validation: the demo evaluates at its end, on the test split.
-train_cfg = dict(max_iters=500, val_interval=501)
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=500))
+train_cfg = dict(max_iters=400, val_interval=401)
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=400))
