@@ -32,10 +32,9 @@ train_dataloader = dict(
         **scenes,
     ),
 )
-val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=scenes)
 test_dataloader = dict(num_workers=0, persistent_workers=False, dataset=scenes)
 param_scheduler = []
-train_cfg = dict(max_iters=2, val_interval=2)
+train_cfg = dict(max_iters=2)
 """
 
 

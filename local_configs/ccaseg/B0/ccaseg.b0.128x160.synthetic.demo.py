@@ -17,6 +17,7 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, begin=0, end=20, by_epoch=False),
     dict(type='PolyLR', power=0.9, eta_min=0.0, begin=20, end=400, by_epoch=False),
 ]
-# No validation: the demo evaluates at its end, on the test split.
-train_cfg = dict(max_iters=400, val_interval=401)
+train_cfg = dict(max_iters=400)
+# The demo evaluates at its end, on the test split.
+val_cfg = val_dataloader = val_evaluator = None
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=400))
