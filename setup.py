@@ -9,6 +9,11 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 
+# What `tools/export.py` needs, `tools/serve.py` and `make docs`; the tests run all of them.
+EXPORT = ['onnx', 'onnxscript', 'onnxruntime']
+WEB = ['fastapi', 'uvicorn']
+DOCS = ['mkdocs>=1.6,<2', 'mkdocs-material>=9.8,<10', 'mkdocstrings[python]>=1.0,<2']
+
 # Where OpenMMLab's packages keep files for users, and where MMEngine resolves `segheads::` to.
 USER_FILES = {
     'local_configs': 'segheads/.mim/configs',
@@ -56,6 +61,7 @@ setup(
     license='Apache-2.0',
     license_files=['LICENSE'],
     packages=find_packages(include=['segheads', 'segheads.*']),
+    package_data={'segheads.web': ['static/*']},
     cmdclass={'build_py': BuildWithUserFiles},
     python_requires='>=3.10,<3.14',
     install_requires=[
@@ -67,6 +73,8 @@ setup(
         'timm>=0.9.16',
         'safetensors',
         'opencv-python',
+        'pillow>=10.1',
+        'rich',
         'ftfy',  # MMSegmentation imports ftfy and regex without declaring them
         'regex',
         'setuptools<82',  # MMEngine imports pkg_resources, which setuptools 82 removed
@@ -76,8 +84,20 @@ setup(
     extras_require={
         'lite': ['mmcv-lite>=2.0.1,<2.2'],
         'full': ['mmcv>=2.0.1,<3.0'],
-        'export': ['onnx', 'onnxscript', 'onnxruntime'],
+        'export': EXPORT,
+        'web': WEB,
+        'docs': DOCS,
         'tensorboard': ['tensorboard'],
-        'test': ['pytest', 'ruff', 'setuptools>=70.1'],
+        'test': [
+            'pytest',
+            'pytest-xdist',
+            'ruff',
+            'setuptools>=70.1',
+            'httpx',  # FastAPI's test client
+            'selenium',
+            *EXPORT,
+            *WEB,
+            *DOCS,
+        ],
     },
 )

@@ -8,18 +8,19 @@ onedl-mmsegmentation, which are imported under the original names.
 import importlib
 import importlib.metadata
 import importlib.util
+import pickle
 import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from pickle import UnpicklingError
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
+
+import torch
 
 _COMPILED_OPERATORS = 'mmcv._ext'
 _NEWEST_MMCV_FOR_MMSEG = '2.1.0'
-_PICKLED_METHODS = ('min', 'max', 'current', 'mean')
 
 
 def apply() -> None:
@@ -150,43 +151,68 @@ def allow_mmengine_checkpoints() -> None:
 
     Without this, resuming, testing and ``init_model`` fail with PyTorch >= 2.6, which loads with
     ``weights_only=True``: "Unsupported global: mmengine.logging.history_buffer.HistoryBuffer".
-    MMEngine 0.10 stores its log history as HistoryBuffer objects, which hold numpy arrays. An
-    older PyTorch executes whatever a checkpoint contains unless told otherwise. MMEngine's fork
-    allows these for the length of its own calls of ``torch.load``; here they stay allowed.
+    MMEngine 0.10 stores its log history as HistoryBuffer objects, which hold numpy arrays.
+    MMEngine's fork allows these for the length of its own calls of ``torch.load``; here they stay
+    allowed.
     """
-    import torch
+    if _can_allow_types():
+        from .checkpoints.allowed_types import record_types
+
+        allowed = [(value, name) for name, value in record_types().items()]
+        torch.serialization.add_safe_globals(allowed)
+
+
+def load_weights_only(path: str | Path, map_location: Any = None) -> Any:
+    """Call ``torch.load(..., weights_only=True)`` with MMEngine's types allowed.
+
+    Before PyTorch 2.6 ``weights_only`` cannot be told of further types by the names that stand in
+    a file. There the same restriction comes from an unpickler that finds nothing but the allowed
+    names; :mod:`segheads.checkpoints.inspection`, which must have passed the file, has made sure
+    that these are not changed either.
+
+    Args:
+        path (str | Path): The checkpoint.
+        map_location (optional): As for ``torch.load``. Default: None.
+
+    Returns:
+        Any: The content.
+
+    Raises:
+        UnpicklingError: If the file names anything else.
+    """
+    if _can_allow_types():
+        return torch.load(path, map_location=map_location, weights_only=True)
+    return torch.load(
+        path, map_location=map_location, weights_only=False, pickle_module=_RestrictedPickle
+    )
+
+
+def _can_allow_types() -> bool:
     from packaging.version import Version
 
-    if Version(torch.__version__).release < (2, 6):
-        return
-
-    import numpy as np
-    from mmengine.logging.history_buffer import HistoryBuffer
-
-    dtype_classes = [type(np.dtype(name)) for name in ('float32', 'float64', 'int32', 'int64')]
-    allowed = {
-        f'{cls.__module__}.{cls.__qualname__}': cls
-        for cls in (HistoryBuffer, np.ndarray, np.dtype, *dtype_classes)
-    }
-    # A checkpoint has numpy's functions under the module name of the version that wrote it.
-    for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-        allowed[f'{module}._reconstruct'] = np.empty(0).__reduce__()[0]
-        allowed[f'{module}.scalar'] = np.float64(0).__reduce__()[0]
-    # Pickle refers to the methods in a HistoryBuffer by `getattr`, which would reach anything.
-    allowed['builtins.getattr'] = _history_buffer_method
-    torch.serialization.add_safe_globals([(value, name) for name, value in allowed.items()])
+    return Version(torch.__version__).release >= (2, 6)
 
 
-def _history_buffer_method(owner: type, name: str) -> Callable[..., Any]:
-    """Stand in for ``getattr`` in a checkpoint: resolve HistoryBuffer's statistics, else refuse."""
-    from mmengine.logging.history_buffer import HistoryBuffer
+class _RestrictedUnpickler(pickle.Unpickler):
+    """Finds the names that a checkpoint may hold and no other."""
 
-    if owner is not HistoryBuffer or name not in _PICKLED_METHODS:
-        raise UnpicklingError(
-            f'The checkpoint asks for the attribute {name!r} of {owner!r}; only '
-            f'{", ".join(_PICKLED_METHODS)} of HistoryBuffer are allowed.'
-        )
-    return getattr(HistoryBuffer, name)
+    def find_class(self, module: str, name: str) -> Any:
+        from .checkpoints.allowed_types import allowed_types, full_name
+
+        path = full_name(module, name)
+        if path not in allowed_types():
+            raise pickle.UnpicklingError(f'{path} is not allowed in a checkpoint.')
+        return allowed_types()[path]
+
+
+class _RestrictedPickle:
+    """What ``torch.load`` uses of the module pickle."""
+
+    Unpickler = _RestrictedUnpickler
+
+    @staticmethod
+    def load(file: BinaryIO, **options: Any) -> Any:
+        return _RestrictedUnpickler(file, **options).load()
 
 
 def find_packages_without_pkg_resources() -> None:
@@ -251,3 +277,13 @@ def find_configs_of_packages() -> None:
         importlib.metadata.distribution(MODULE2PACKAGE['mmseg'])
     except importlib.metadata.PackageNotFoundError:
         MODULE2PACKAGE['mmseg'] = 'mmseg'
+
+
+def is_tracing() -> bool:
+    """Tell whether ``torch.compile`` or ``torch.export`` is tracing.
+
+    PyTorch itself tells in all versions that trace our layers for any size.
+    """
+    import torch
+
+    return getattr(torch.compiler, 'is_compiling', bool)()

@@ -1,8 +1,23 @@
 """Settings of the whole test run."""
 
+import pytest
 import torch
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope, init_default_scope
+from mmengine.visualization import Visualizer
 
 import segheads  # noqa: F401  registers everything
 
 # Tiny tensors: more threads cost more than they give, and parallel workers would fight for cores.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def fresh_mmengine() -> None:
+    """Starts every test as a new process would: without what the run of an earlier one left.
+
+    A run leaves its scope, in which types are looked up, and a logger on a file that may be closed.
+    """
+    for manager in (DefaultScope, MMLogger, MessageHub, Visualizer):
+        manager._instance_dict.clear()
+    init_default_scope('mmseg')

@@ -20,7 +20,7 @@ custom_imports = dict(imports=['segheads'], allow_failed_imports=False)
 default_scope = 'mmseg'
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
-    type='EncoderDecoder',
+    type='LeanEncoderDecoder',
     data_preprocessor=dict(
         type='SegDataPreProcessor', mean=[127.5] * 3, std=[127.5] * 3, bgr_to_rgb=True,
         pad_val=0, seg_pad_val=255, size=(32, 32)),
@@ -31,7 +31,7 @@ model = dict(
     decode_head=dict(
         type='CCASegHead', in_channels=[8] * 4, in_index=[0, 1, 2, 3], channels=8, num_blocks=1,
         out_level=1, dropout_ratio=0.1, num_classes=3, norm_cfg=norm_cfg, align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)),
+        loss_decode=dict(type='UpsampledCrossEntropyLoss', loss_weight=1.0)),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))
 

@@ -1,14 +1,13 @@
 """List the names and shapes of the weights in a checkpoint, one line per module.
 
 Meant for checkpoints whose code is not at hand: the names say what the modules were called, the
-shapes what they were. Nothing in the file is executed (PyTorch's ``weights_only`` loading).
+shapes what they were. Nothing in the file is executed.
 
 Example:
     python tools/list_checkpoint.py iter_160000.pth --prefix decode_head
 """
 
 import argparse
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,51 +15,33 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from segheads.checkpoints import read_checkpoint, trust_checkpoints
+from segheads.checkpoints.contents import weights_of
 from segheads.engine.checkpoint_fit import check_checkpoint_file
-from segheads.engine.command_line import run_tool
+from segheads.engine.command_line import add_trust_argument, run_tool
 from segheads.engine.mistakes import UserMistake, near_matches
-
-WRAPPERS = ('state_dict', 'model')
-DISTRIBUTED_PREFIX = 'module.'
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
-    """Reads the weights of a checkpoint, without executing anything in it.
+    """Reads the weights of a checkpoint.
 
     Args:
-        path (str): A file that ``torch.save`` wrote: weights by name, or a dict that holds them
-            under 'state_dict' or 'model'.
+        path (str): A file that holds weights by name, on their own or among other things.
 
     Returns:
         dict[str, Tensor]: Weights by name, without the 'module.' that distributed training
         prepends.
 
     Raises:
-        UserMistake: If the file does not exist, is no checkpoint, holds anything else than plain
-            data and tensors, or holds no weights.
+        UserMistake: If the file does not exist or holds no weights.
+        segheads.checkpoints.CheckpointError: If it is no checkpoint, or might run code.
     """
     check_checkpoint_file(path)
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # a damaged pickle raises anything
-        refused = re.search(r'Unsupported (?:global: GLOBAL|class) (\S+)', str(error))
-        if refused:
-            reason = f'refers to {refused[1]}, which might execute code, so it was not read'
-        else:
-            reason = 'is damaged or holds something else than weights and plain data'
-        raise UserMistake(f'{path} {reason}') from error
-    weights = content
-    while isinstance(weights, Mapping):
-        wrapper = next((w for w in WRAPPERS if isinstance(weights.get(w), Mapping)), None)
-        if wrapper is None:
-            break
-        weights = weights[wrapper]
-    tensors = _named_tensors(weights)
-    if not tensors:
-        raise UserMistake(f'{path} holds no weights by name, but {_describe(content)}.')
-    if all(name.startswith(DISTRIBUTED_PREFIX) for name in tensors):
-        return {name.removeprefix(DISTRIBUTED_PREFIX): t for name, t in tensors.items()}
-    return tensors
+    content = read_checkpoint(path)
+    weights = weights_of(content)
+    if not weights:
+        raise UserMistake(f'{path} holds no weights by name, but {_describe(content)}')
+    return weights
 
 
 def list_modules(weights: Mapping[str, Tensor]) -> list[str]:
@@ -98,20 +79,8 @@ def count_values(weights: Mapping[str, Tensor]) -> list[str]:
     ]
 
 
-def _named_tensors(weights: Any) -> dict[str, Tensor]:
-    if not isinstance(weights, Mapping):
-        return {}
-    return {
-        name: tensor
-        for name, tensor in weights.items()
-        if isinstance(name, str) and isinstance(tensor, Tensor)
-    }
-
-
-def _describe(content: Any) -> str:
-    if isinstance(content, Mapping) and content:
-        return f'the entries {", ".join(map(repr, content))}'
-    return f'a {type(content).__name__}'
+def _describe(content: Mapping[str, Any]) -> str:
+    return f'the entries {", ".join(map(repr, content))}' if content else 'nothing at all'
 
 
 def _shape(tensor: Tensor) -> str:
@@ -126,6 +95,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--prefix', default='', help='only modules below this one, e.g. decode_head'
     )
+    add_trust_argument(parser)
     return parser.parse_args(arguments)
 
 
@@ -139,7 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         UserMistake: If the file cannot be read, or has nothing below the prefix.
     """
     options = parse_arguments(arguments)
-    weights = read_weights(options.checkpoint)
+    with trust_checkpoints(options.trust_checkpoint):
+        weights = read_weights(options.checkpoint)
     below = options.prefix.rstrip('.') + '.' if options.prefix else ''
     chosen = {name: tensor for name, tensor in weights.items() if name.startswith(below)}
     if not chosen:

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 
 from mmengine.config import Config
 
+from segheads.checkpoints import trust_checkpoints
 from segheads.engine.checkpoint_fit import check_checkpoint_file
 from segheads.engine.command_line import add_common_arguments, build_runner, run_tool
+from segheads.engine.compilation import request_compilation
 from segheads.engine.configuration import default_work_dir, load_config, require_keys
 from segheads.engine.data_check import leaf_datasets
 from segheads.engine.environment import check_launcher, local_rank, prepare_processes
@@ -69,10 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         draw_overlays(cfg, options)
     if options.out:
         save_class_maps(cfg, options.out)
+    request_compilation(cfg, options.compile)
     prepare_processes(cfg)
     if options.tta:
         augment(cfg)
-    build_runner(cfg).test()
+    with trust_checkpoints(options.trust_checkpoint):
+        build_runner(cfg).test()
 
 
 def draw_overlays(cfg: Config, options: argparse.Namespace) -> None:

@@ -31,7 +31,7 @@ class KeyTable:
         Args:
             module (nn.Module): The module to which all paths of the table are relative.
         """
-        module._register_load_state_dict_pre_hook(self._translate)
+        module._register_load_state_dict_pre_hook(self.translate)
 
     def our_key(self, key: str) -> str:
         """Translate a released key, relative to the module, into ours."""
@@ -41,7 +41,13 @@ class KeyTable:
         """Translate a key of ours, relative to the module, into the released one."""
         return _replace_longest_path(key, {ours: theirs for theirs, ours in self.renames.items()})
 
-    def _translate(self, state_dict: MutableMapping[str, Tensor], prefix: str, *_: Any) -> None:
+    def translate(self, state_dict: MutableMapping[str, Tensor], prefix: str, *_: Any) -> None:
+        """Rename released keys in place; a load-state-dict pre-hook.
+
+        Args:
+            state_dict (MutableMapping): Tensors by key; if none has a released name, it is kept.
+            prefix (str): What stands before the keys of the module, such as "decode_head.".
+        """
         keys = [key for key in state_dict if key.startswith(prefix)]
         renamed = {key: prefix + self.our_key(key[len(prefix) :]) for key in keys}
         if all(ours == theirs for theirs, ours in renamed.items()):

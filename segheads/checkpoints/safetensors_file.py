@@ -1,21 +1,51 @@
-"""Reading of safetensors files, the format of the weights that timm publishes."""
+"""Safetensors files: weights and nothing else, the format in which timm publishes."""
 
-from mmengine.runner import CheckpointLoader
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
 from torch import Tensor
 
+# A header holds texts only, so what MMSegmentation keeps of the data set is written as JSON.
+DATASET = 'dataset_meta'
 
-# MMEngine matches what it calls a prefix as a regular expression against the whole path.
-@CheckpointLoader.register_scheme(prefixes=r'.+\.safetensors$')
-def load_safetensors(filename: str, map_location: str | None = None) -> dict[str, Tensor]:
-    """Read a local safetensors file, wherever MMEngine reads a checkpoint.
+
+def load_safetensors(path: str | Path, map_location: Any = None) -> dict[str, Any]:
+    """Reads a safetensors file as MMEngine's checkpoints are.
 
     Args:
-        filename (str): Path that ends in ``.safetensors``.
-        map_location (str, optional): Device. Default: None, which is the CPU.
+        path (str | Path): The file.
+        map_location (str | torch.device, optional): Device. Whatever else ``torch.load`` takes, and
+            the default, None, mean the CPU.
 
     Returns:
-        dict[str, Tensor]: The state dict.
+        dict: The weights under 'state_dict', and the names and colours of the classes, where
+        :func:`save_safetensors` has kept them, under 'meta'.
     """
-    from safetensors.torch import load_file
+    from safetensors import safe_open
 
-    return load_file(filename, device=map_location or 'cpu')
+    device = map_location if isinstance(map_location, (str, torch.device)) else 'cpu'
+    with safe_open(str(path), framework='pt', device=str(device)) as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no dict
+        notes = file.metadata() or {}
+    meta = {DATASET: json.loads(notes[DATASET])} if DATASET in notes else {}
+    return dict(state_dict=weights, meta=meta)
+
+
+def save_safetensors(
+    path: str | Path, weights: dict[str, Tensor], dataset_meta: dict[str, Any] | None = None
+) -> None:
+    """Writes a safetensors file.
+
+    Args:
+        path (str | Path): The file.
+        weights (dict[str, Tensor]): Weights by name.
+        dataset_meta (dict | None): Names and colours of the classes. Default: None.
+    """
+    from safetensors.torch import save_file
+
+    notes = {DATASET: json.dumps(dataset_meta)} if dataset_meta else {}
+    # The format knows no views: tensors that share memory are written apart.
+    separate = {name: tensor.detach().clone().contiguous() for name, tensor in weights.items()}
+    save_file(separate, str(path), metadata={'format': 'pt', **notes})

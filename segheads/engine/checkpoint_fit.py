@@ -2,21 +2,29 @@
 
 import difflib
 import re
-import zipfile
-from collections import OrderedDict, defaultdict
-from collections.abc import Iterable
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner.checkpoint import load_state_dict
 from mmseg.registry import HOOKS
-from torch import nn
+from torch import Tensor, nn
+
+from segheads.checkpoints.file_format import file_format
 
 from .mistakes import UserMistake
 
-NAMES_TO_SHOW = 3
+ITEMS_TO_SHOW = 4
+SIZE_MISMATCH = re.compile(
+    r'size mismatch for (\S+): .* torch\.Size\((\[.*?\])\) .* torch\.Size\((\[.*?\])\)'
+)
 
 
 def check_checkpoint_file(path: str) -> None:
@@ -26,46 +34,67 @@ def check_checkpoint_file(path: str) -> None:
         path (str): A file; addresses such as ``https://...`` pass unchecked.
 
     Raises:
-        UserMistake: If the file does not exist (the sentence names similar ones) or is no file
-            that PyTorch wrote, which an interrupted copy or download is not either.
+        UserMistake: If the file does not exist; the sentence names similar ones.
+        segheads.checkpoints.CheckpointError: If it is no checkpoint, or only the beginning of one,
+            as an interrupted copy or download is.
     """
     if '://' in path:
         return
     file = Path(path).expanduser()
-    if not file.is_file():
+    if not file.exists():
         raise UserMistake(f'the checkpoint {path} does not exist{_similar_checkpoints(file)}')
-    with file.open('rb') as stream:
-        # Until PyTorch 1.6 checkpoints were plain pickles, which start with this byte.
-        is_pickle = stream.read(1) == b'\x80'
-    if not is_pickle and not zipfile.is_zipfile(file):
-        raise UserMistake(
-            f'{path} is not a checkpoint of PyTorch, or only a part of one; copy or download it '
-            'again'
-        )
+    file_format(file)
 
 
-def latest_checkpoint(work_dir: str) -> str | None:
-    """Finds what ``--resume`` continues from.
+@dataclass
+class Unfit:
+    """What a checkpoint leaves unset in a model.
 
     Args:
-        work_dir (str): The work directory of the run.
-
-    Returns:
-        str | None: The checkpoint that was saved last, or None if nothing was saved.
-
-    Raises:
-        UserMistake: If that checkpoint has been moved or deleted.
+        missing (list[str]): Names of the model's weights that the checkpoint lacks.
+        mismatched (dict[str, tuple]): By name, shapes in the checkpoint and in the model.
+        model_names (list[str]): Names of all weights of the model.
     """
-    note = Path(work_dir) / 'last_checkpoint'
-    if not note.is_file():
+
+    missing: list[str]
+    mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    model_names: list[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.mismatched)
+
+    def __str__(self) -> str:
+        """Groups by the part of the model: ``lacks backbone 3 of 208 (layers.0.1.weight, ...)``."""
+        faults = []
+        if self.missing:
+            faults.append(f'lacks {_enumerate(self._missing_parts())}')
+        if self.mismatched:
+            faults.append(f'differs in the shape of {_enumerate(self._mismatched_modules())}')
+        cause = ''
+        if counts := self._class_counts():
+            cause = f': the checkpoint has {counts[0]} classes, the config {counts[1]}'
+        return ' and '.join(faults) + cause
+
+    def _missing_parts(self) -> list[str]:
+        totals = Counter(map(_part, self.model_names))
+        return [
+            f'{part} {count} of {totals[part]} '
+            f'({next(name for name in self.missing if _part(name) == part)}'
+            f'{", ..." if count > 1 else ""})'
+            for part, count in Counter(map(_part, self.missing)).items()
+        ]
+
+    def _mismatched_modules(self) -> list[str]:
+        modules: dict[str, str] = {}
+        for name, (theirs, ours) in self.mismatched.items():
+            modules.setdefault(name.rpartition('.')[0], _difference(theirs, ours))
+        return [f'{module} ({difference})' for module, difference in modules.items()]
+
+    def _class_counts(self) -> tuple[int, int] | None:
+        for name, (theirs, ours) in self.mismatched.items():
+            if name.endswith('conv_seg.weight') and theirs[1:] == ours[1:]:
+                return theirs[0], ours[0]
         return None
-    path = note.read_text().strip()
-    if not Path(path).is_file():
-        raise UserMistake(
-            f'--resume: {note} names {path}, which does not exist; write the checkpoint to resume '
-            f'into it, or resume with `--cfg-options load_from=CHECKPOINT`'
-        )
-    return path
 
 
 @HOOKS.register_module()
@@ -73,8 +102,7 @@ class CheckpointFitHook(Hook):
     """Raises an error if a checkpoint leaves weights of the model as they were.
 
     MMEngine loads what fits and only logs the rest, so that a model evaluated with half of its
-    weights random looks like a bad model. Whether a checkpoint fits is found by loading it, because
-    modules may translate the names in it. What the checkpoint has more than the model, such as an
+    weights random looks like a bad model. What the checkpoint has more than the model, such as an
     auxiliary head, does no harm.
     """
 
@@ -91,68 +119,136 @@ class CheckpointFitHook(Hook):
         Raises:
             UserMistake: If the checkpoint lacks weights of the model, or has them in other shapes.
         """
-        model = runner.model
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
-        missing, mismatched = unfit_weights(model, checkpoint.get('state_dict', checkpoint))
-        if not missing and not mismatched:
-            return
-        faults = []
-        if missing:
-            faults.append(f'lacks {_summary(missing)}')
-        if mismatched:
-            faults.append(f'has other shapes for {_summary(mismatched)}')
+        check_fit(bare_model(runner.model), checkpoint.get('state_dict', checkpoint))
+
+
+def load_weights(
+    model: nn.Module, path: str, *, allow_partial: bool = False, map_location: Any = 'cpu'
+) -> dict[str, Any]:
+    """Loads a checkpoint into a model, all of it or nothing.
+
+    Args:
+        model (nn.Module): The model.
+        path (str): A file, or an address that MMEngine knows.
+        allow_partial (bool): Whether weights of the model that the checkpoint lacks, or has in
+            another shape, may stay as they are. Default: False.
+        map_location (optional): As for ``torch.load``. Default: 'cpu'.
+
+    Returns:
+        dict: What the checkpoint notes beside weights, such as ``dataset_meta``, the names and
+        colours of the classes; empty if it has no notes.
+
+    Raises:
+        UserMistake: If the file does not exist or the checkpoint does not fit; the model is then
+            as it was before.
+        segheads.checkpoints.CheckpointError: If the file is damaged, or might run code.
+    """
+    check_checkpoint_file(path)
+    checkpoint = CheckpointLoader.load_checkpoint(path, map_location=map_location)
+    weights = checkpoint.get('state_dict', checkpoint)
+    if not allow_partial:
+        check_fit(model, weights, option='allow_partial=True')
+    load_state_dict(model, weights)
+    return checkpoint.get('meta') or {}
+
+
+def check_fit(
+    model: nn.Module, state_dict: Mapping[str, Any], option: str = '--allow-partial'
+) -> None:
+    """Checks that a checkpoint sets every weight of a model, without changing the model.
+
+    Args:
+        model (nn.Module): The model.
+        state_dict (Mapping): Weights by name.
+        option (str): What the user gives to load nevertheless. Default: '--allow-partial'.
+
+    Raises:
+        UserMistake: If it lacks weights of the model, or has them in other shapes.
+    """
+    unfit = unfit_weights(model, state_dict)
+    if unfit:
         raise UserMistake(
-            f'the checkpoint does not fit the model: it {" and ".join(faults)}; give the config '
-            'that it was trained with, or --allow-partial to leave these weights random'
+            f'the checkpoint does not fit the model: it {unfit}; give the config that it was '
+            f'trained with, or {option} to leave these weights random'
         )
 
 
-def unfit_weights(model: nn.Module, state_dict: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """Loads what fits into a model and returns what did not.
+def unfit_weights(model: nn.Module, state_dict: Mapping[str, Any]) -> Unfit:
+    """Finds what a checkpoint would leave unset in a model.
+
+    Modules may translate the names in a checkpoint while they load it, so it is loaded: shapes
+    without values into a copy without values.
 
     Args:
-        model (nn.Module): The model; its weights change.
-        state_dict (dict): Weights by name.
+        model (nn.Module): The model; it is not changed.
+        state_dict (Mapping): Weights by name.
 
     Returns:
-        tuple[list[str], list[str]]: Names of the model's weights that are missing in
-        ``state_dict``, and names of those that have another shape there.
+        Unfit: Missing weights, and those of another shape.
     """
     # As MMEngine does: the wrapper of distributed training may have left its prefix.
-    weights = OrderedDict((re.sub(r'^module\.', '', name), w) for name, w in state_dict.items())
-    weights._metadata = getattr(state_dict, '_metadata', OrderedDict())
+    shapes = OrderedDict(
+        (re.sub(r'^module\.', '', name), value.to('meta') if isinstance(value, Tensor) else value)
+        for name, value in state_dict.items()
+    )
+    shapes._metadata = getattr(state_dict, '_metadata', OrderedDict())
+    copy = _without_values(model)
     missing: list[str] = []
 
     def note_missing(module: nn.Module, incompatible: Any) -> None:
         missing.extend(incompatible.missing_keys)
 
-    handle = model.register_load_state_dict_post_hook(note_missing)
+    copy.register_load_state_dict_post_hook(note_missing)
+    mismatched = {}
     try:
-        model.load_state_dict(weights, strict=False)
-        mismatched = []
+        with torch.device('meta'):  # for what modules add, such as batch norms their counts
+            copy.load_state_dict(shapes, strict=False)
     except RuntimeError as error:
         # PyTorch returns missing names, but says only in this text which shapes differ.
-        mismatched = re.findall(r'size mismatch for (\S+):', str(error))
+        for name, theirs, ours in SIZE_MISMATCH.findall(str(error)):
+            mismatched[name] = (_shape(theirs), _shape(ours))
         if not mismatched:
             raise
-    finally:
-        handle.remove()
     # Counts of batches seen came with PyTorch 0.4.1, and no prediction depends on them.
     missing = [name for name in missing if not name.endswith('num_batches_tracked')]
-    return missing, mismatched
+    return Unfit(missing, mismatched, list(model.state_dict()))
 
 
-def _summary(names: Iterable[str]) -> str:
-    """Groups names of weights by the part of the model: ``3 of decode_head (a, b, ...)``."""
-    groups: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        groups[name.partition('.')[0]].append(name)
-    return ', '.join(
-        f'{len(group)} of {part} ({", ".join(group[:NAMES_TO_SHOW])}'
-        f'{", ..." if len(group) > NAMES_TO_SHOW else ""})'
-        for part, group in groups.items()
-    )
+def bare_model(model: nn.Module) -> nn.Module:
+    """Takes a model out of what distributed training and test-time augmentation wrap around it."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
+
+
+def _without_values(model: nn.Module) -> nn.Module:
+    """Copies a model, hooks included, with shapes in place of tensors: it takes no memory."""
+    copies: dict[int, Any] = {}
+    for tensor in (*model.parameters(), *model.buffers()):
+        shape = torch.empty_like(tensor, device='meta')
+        is_parameter = isinstance(tensor, nn.Parameter)
+        copies[id(tensor)] = nn.Parameter(shape, tensor.requires_grad) if is_parameter else shape
+    return deepcopy(model, copies)
+
+
+def _part(name: str) -> str:
+    return name.partition('.')[0]
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    return tuple(int(size) for size in re.findall(r'\d+', text))
+
+
+def _difference(theirs: tuple[int, ...], ours: tuple[int, ...]) -> str:
+    """Writes two shapes: ``150 vs 19`` where only the first dimension differs."""
+    if len(theirs) == len(ours) > 0 and theirs[1:] == ours[1:]:
+        return f'{theirs[0]} vs {ours[0]}'
+    return ' vs '.join('x'.join(map(str, shape)) or 'scalar' for shape in (theirs, ours))
+
+
+def _enumerate(items: list[str]) -> str:
+    shown = ', '.join(items[:ITEMS_TO_SHOW])
+    return shown + (f' and {len(items) - ITEMS_TO_SHOW} more' if items[ITEMS_TO_SHOW:] else '')
 
 
 def _similar_checkpoints(file: Path) -> str:

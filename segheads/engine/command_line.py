@@ -1,7 +1,6 @@
 """What the training and the testing tool share: arguments, building, ending."""
 
 import argparse
-import re
 import sys
 from collections.abc import Callable
 
@@ -9,8 +8,9 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
-from .environment import local_rank
-from .mistakes import UserMistake, sentence_for
+from .configuration import told_as_mistakes
+from .environment import leave_process_group, local_rank
+from .mistakes import sentence_for
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +20,29 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         parser (argparse.ArgumentParser): The parser of a tool.
     """
     parser.add_argument('--work-dir', help='where logs, metrics and checkpoints are written')
+    add_config_options(parser)
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='compile the networks by torch.compile; it takes minutes before it saves time',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes of a distributed run',
+    )
+    add_trust_argument(parser)
+    # Old launchers pass it; torchrun, Slurm and MPI set variables instead.
+    parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument that overrides settings of the config.
+
+    Args:
+        parser (argparse.ArgumentParser): The parser of a tool.
+    """
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -29,14 +52,21 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         help='settings of the config to override, e.g. model.decode_head.num_classes=19; lists '
         'are written key="[a,b]" or key=a,b, without spaces',
     )
+
+
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds the argument for checkpoints that hold more than weights.
+
+    Its effect is :func:`segheads.checkpoints.trust_checkpoints`, in which the tool then runs.
+
+    Args:
+        parser (argparse.ArgumentParser): The parser of a tool that reads checkpoints.
+    """
     parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='what started the processes of a distributed run',
+        '--trust-checkpoint',
+        action='store_true',
+        help='read checkpoints that might run code too; only for files whose author you trust',
     )
-    # Old launchers pass it; torchrun, Slurm and MPI set variables instead.
-    parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
 
 
 def build_runner(cfg: Config) -> Runner:
@@ -49,23 +79,10 @@ def build_runner(cfg: Config) -> Runner:
         Runner: MMEngine's Runner, or the one that ``runner_type`` in the config names.
 
     Raises:
-        UserMistake: If a part of the config has an argument that its class does not know, or is
-            refused by an assertion with a message, as MMSegmentation checks its arguments.
+        UserMistake: As :func:`segheads.engine.configuration.told_as_mistakes`.
     """
-    try:
+    with told_as_mistakes(cfg):
         return Runner.from_cfg(cfg) if 'runner_type' not in cfg else RUNNERS.build(cfg)
-    except TypeError as error:
-        unknown = re.search(r"(\S+)\.__init__\(\) got an unexpected keyword.* '(\w+)'", str(error))
-        if unknown is None:
-            raise
-        raise UserMistake(
-            f'{cfg.filename}: {unknown[1]} takes no argument {unknown[2]!r}; correct its name or '
-            'remove it from the config'
-        ) from error
-    except AssertionError as error:
-        if not str(error):
-            raise
-        raise UserMistake(f'{cfg.filename}: {error}') from error
 
 
 def run_tool(tool: Callable[[], None]) -> None:
@@ -79,6 +96,7 @@ def run_tool(tool: Callable[[], None]) -> None:
     """
     try:
         tool()
+        leave_process_group()
     except Exception as error:
         sentence = sentence_for(error)
         if sentence is None:

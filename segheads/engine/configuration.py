@@ -1,13 +1,16 @@
 """From the command line to a config: every mistake on the way gets its sentence."""
 
 import difflib
+import re
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
+from ..model_names import config_files
 from .mistakes import UserMistake, near_matches
 
 CONFIG_FOLDER = 'local_configs'
@@ -17,7 +20,7 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
     """Reads a config file and overrides settings in it.
 
     Args:
-        path (str): The config file.
+        path (str): The config file, or a name of :func:`segheads.list_models`.
         options (Mapping[str, Any] | None): Values by dotted keys, as from ``--cfg-options``.
 
     Returns:
@@ -27,9 +30,7 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
         UserMistake: If the file is not there (the sentence names similar ones) or does not parse,
             if an option cannot be set, or if one looks like a misspelt key.
     """
-    if not Path(path).is_file():
-        is_what = 'is a folder' if Path(path).is_dir() else 'does not exist'
-        raise UserMistake(f'the config file {path} {is_what}{_similar_configs(path)}')
+    path = find_config(path)
     try:
         cfg = Config.fromfile(path)
     except ImportError as error:
@@ -51,6 +52,70 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
     return cfg
 
 
+def find_config(path_or_name: str) -> str:
+    """Finds a config.
+
+    Args:
+        path_or_name (str): A file, or a name of :func:`segheads.list_models`. Where both exist,
+            the file counts.
+
+    Returns:
+        str: Path of the file.
+
+    Raises:
+        UserMistake: If it is neither; the sentence names similar ones.
+    """
+    if Path(path_or_name).is_file():
+        return path_or_name
+    if path_or_name in config_files():
+        return str(config_files()[path_or_name])
+    if Path(path_or_name).is_dir():
+        raise UserMistake(f'{path_or_name} is a folder; name one of the configs in it')
+    similar = _similar_configs(path_or_name)
+    if re.fullmatch(r'[\w-]+', path_or_name):
+        names = near_matches(path_or_name.lower(), config_files())
+        raise UserMistake(
+            f'{path_or_name} is neither a config file nor the name of a model{names or similar}'
+            '; segheads.list_models() lists all names'
+        )
+    raise UserMistake(f'the config file {path_or_name} does not exist{similar}')
+
+
+@contextmanager
+def told_as_mistakes(cfg: Config) -> Iterator[None]:
+    """Answers what a config's classes refuse, while they are built, by a sentence.
+
+    Args:
+        cfg (Config): The config.
+
+    Raises:
+        UserMistake: If a part of the config lacks an argument, has one that its class does not
+            know, or is refused by an assertion with a message, as MMSegmentation checks its
+            arguments.
+    """
+    try:
+        yield
+    except TypeError as error:
+        missing = re.search(r'(\S+)\.__init__\(\) missing .* arguments?: (.+)', str(error))
+        if missing:
+            inferred = ", or leave in_channels out behind a segmentor of type 'LeanEncoderDecoder'"
+            raise UserMistake(
+                f'{cfg.filename or "config"}: {missing[1]} needs {missing[2]}; add it to the config'
+                f'{inferred if "in_channels" in missing[2] else ""}'
+            ) from error
+        unknown = re.search(r"(\S+)\.__init__\(\) got an unexpected keyword.* '(\w+)'", str(error))
+        if unknown is None:
+            raise
+        raise UserMistake(
+            f'{cfg.filename or "config"}: {unknown[1]} takes no argument {unknown[2]!r}; correct '
+            'its name or remove it from the config'
+        ) from error
+    except AssertionError as error:
+        if not str(error):
+            raise
+        raise UserMistake(f'{cfg.filename or "config"}: {error}') from error
+
+
 def require_keys(cfg: Config, keys: Sequence[str]) -> None:
     """Checks that a config has what a run needs.
 
@@ -70,8 +135,8 @@ def require_keys(cfg: Config, keys: Sequence[str]) -> None:
 
 
 def default_work_dir(path: str) -> str:
-    """Returns the work directory of MMSegmentation's tools, ``work_dirs/NAME_OF_CONFIG``."""
-    return str(Path('work_dirs') / Path(path).stem)
+    """Returns the work directory of MMSegmentation's tools, ``work_dirs/NAME_OF_CONFIG_FILE``."""
+    return str(Path('work_dirs') / Path(find_config(path)).stem)
 
 
 def _similar_configs(path: str) -> str:

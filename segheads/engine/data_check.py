@@ -55,8 +55,37 @@ def check_dataset(
         UserMistake: If a folder is missing or empty, if images have no mask, if the data set has
             more classes than the head, or if masks hold other labels than allowed.
     """
-    if cfg.get('backend_args') and cfg['backend_args'].get('backend') != 'local':
+    dataset = open_dataset(cfg, key)
+    if dataset is None:
         return
+    check_class_count(dataset, key, num_classes)
+    if not dataset.data_prefix.get('img_path'):
+        return
+    list_samples(dataset, key)
+    load_annotations = find_transform(cfg.get('pipeline', ()), 'LoadAnnotations')
+    if load_annotations is None or not dataset.data_prefix.get('seg_map_path'):
+        return
+    _check_pairs(dataset, key)
+    if read_masks:
+        check_labels(dataset, load_annotations, key, ignore_indices)
+
+
+def open_dataset(cfg: Mapping[str, Any], key: str) -> BaseSegDataset | None:
+    """Builds a data set without listing its files, after a look at its folders.
+
+    Args:
+        cfg (Mapping): Config of a data set that is not a wrapper.
+        key (str): Its dotted key, for the sentences.
+
+    Returns:
+        BaseSegDataset | None: The data set without its pipeline, or None if it is on no local disk
+        or is no data set of MMSegmentation's kind.
+
+    Raises:
+        UserMistake: If a folder is missing, or the data set refuses its settings.
+    """
+    if cfg.get('backend_args') and cfg['backend_args'].get('backend') != 'local':
+        return None
     # Before building it: some data sets of MMSegmentation assert that the folder is there.
     prefixes = cfg.get('data_prefix') or {}
     for name in ('img_path', 'seg_map_path'):
@@ -64,7 +93,7 @@ def check_dataset(
             _check_folder(os.path.join(cfg.get('data_root') or '', prefixes[name]), name, cfg, key)
     dataset_class = DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
     if not (isinstance(dataset_class, type) and issubclass(dataset_class, BaseSegDataset)):
-        return
+        return None
     try:
         dataset = DATASETS.build(dict(cfg, pipeline=[], lazy_init=True))
     except AssertionError as error:
@@ -72,23 +101,65 @@ def check_dataset(
     for name in ('img_path', 'seg_map_path'):
         if dataset.data_prefix.get(name):
             _check_folder(dataset.data_prefix[name], name, cfg, key)
-    _check_class_count(dataset, key, num_classes)
-    if not dataset.data_prefix.get('img_path'):
-        return
+    return dataset
+
+
+def list_samples(dataset: BaseSegDataset, key: str) -> None:
+    """Lets a data set list its images; ``dataset.data_list`` holds them afterwards.
+
+    Args:
+        dataset (BaseSegDataset): A data set from :func:`open_dataset`.
+        key (str): Its dotted key, for the sentences.
+
+    Raises:
+        UserMistake: If its list of images is missing, or if there are none.
+    """
     if dataset.ann_file and not os.path.exists(dataset.ann_file):
         raise UserMistake(f'{key}.ann_file: the list of images {dataset.ann_file} does not exist')
-
     # Serialising fails for no images at all, and is of no use here.
     dataset.serialize_data = False
     dataset.full_init()
     if len(dataset) == 0:
         raise UserMistake(_no_images(dataset, key))
-    load_annotations = _find_transform(cfg.get('pipeline', ()), 'LoadAnnotations')
-    if load_annotations is None or not dataset.data_prefix.get('seg_map_path'):
-        return
-    _check_pairs(dataset, key)
-    if read_masks:
-        check_labels(dataset, load_annotations, key, ignore_indices)
+
+
+def find_transform(transforms: Any, name: str) -> Mapping[str, Any] | None:
+    """Finds a transform in a pipeline, inside of wrappers such as TestTimeAug too.
+
+    Args:
+        transforms (Any): The ``pipeline`` of a data set, or a part of it.
+        name (str): The type of the transform.
+
+    Returns:
+        Mapping[str, Any] | None: Its config, or None if the pipeline has none.
+    """
+    if isinstance(transforms, Mapping):
+        if transforms.get('type') == name:
+            return transforms
+        transforms = transforms.get('transforms', ())
+    for child in transforms:
+        found = find_transform(child, name) if isinstance(child, (Mapping, list, tuple)) else None
+        if found is not None:
+            return found
+    return None
+
+
+def mask_files(dataset: BaseSegDataset) -> set[str]:
+    """Lists the files in the mask folder of a data set, as normalised paths.
+
+    One listing instead of one question per mask: network drives answer slowly.
+
+    Args:
+        dataset (BaseSegDataset): A data set with a mask folder.
+
+    Returns:
+        set[str]: Paths.
+    """
+    return {
+        os.path.normpath(os.path.join(parent, file))
+        for parent, _, files in os.walk(dataset.data_prefix['seg_map_path'], followlinks=True)
+        for file in files
+    }
 
 
 def _check_folder(folder: str, name: str, cfg: Mapping[str, Any], key: str) -> None:
@@ -114,7 +185,17 @@ def _no_images(dataset: BaseSegDataset, key: str) -> str:
     )
 
 
-def _check_class_count(dataset: BaseSegDataset, key: str, num_classes: int | None) -> None:
+def check_class_count(dataset: BaseSegDataset, key: str, num_classes: int | None) -> None:
+    """Checks that the head has a class for each of the data set's.
+
+    Args:
+        dataset (BaseSegDataset): The data set.
+        key (str): Its dotted key, for the sentence.
+        num_classes (int | None): Number of classes of the head, None if unknown.
+
+    Raises:
+        UserMistake: If the data set has more classes than the head.
+    """
     classes = dataset.metainfo.get('classes')
     if classes is None or num_classes is None or len(classes) == num_classes:
         return
@@ -126,27 +207,8 @@ def _check_class_count(dataset: BaseSegDataset, key: str, num_classes: int | Non
     print_log(f'{sentence}.', logger='current', level=logging.WARNING)
 
 
-def _find_transform(transforms: Any, name: str) -> Mapping[str, Any] | None:
-    """Finds a transform in a pipeline, inside of wrappers such as TestTimeAug too."""
-    if isinstance(transforms, Mapping):
-        if transforms.get('type') == name:
-            return transforms
-        transforms = transforms.get('transforms', ())
-    for child in transforms:
-        found = _find_transform(child, name) if isinstance(child, (Mapping, list, tuple)) else None
-        if found is not None:
-            return found
-    return None
-
-
 def _check_pairs(dataset: BaseSegDataset, key: str) -> None:
-    folder = dataset.data_prefix['seg_map_path']
-    # One listing instead of one question per mask: network drives answer slowly.
-    masks = {
-        os.path.normpath(os.path.join(parent, file))
-        for parent, _, files in os.walk(folder, followlinks=True)
-        for file in files
-    }
+    masks = mask_files(dataset)
     expected = [sample['seg_map_path'] for sample in dataset.data_list]
     missing = [path for path in expected if os.path.normpath(path) not in masks]
     if missing:

@@ -119,6 +119,15 @@ def join_process_group(launcher: str, timeout: float | None = None) -> None:
     distributed.init_process_group('gloo', **limit)
 
 
+def leave_process_group() -> None:
+    """Leaves the group that the processes of a run have joined.
+
+    A process that ends without it may be aborted by a thread of gloo's that still runs.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def _first_slurm_host(nodes: str) -> str:
     command = ['scontrol', 'show', 'hostname', nodes]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]

@@ -1,12 +1,14 @@
 """A user's mistake is answered by one sentence, not by a traceback."""
 
 import difflib
+import errno
 import re
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[1]
+FULL_OR_READ_ONLY = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class UserMistake(ValueError):
@@ -31,8 +33,8 @@ def sentence_for(error: Exception) -> str | None:
     """Finds the sentence in an error that a user's mistake caused.
 
     Besides :class:`UserMistake` these are errors that code of this package raises on purpose
-    (heads check their arguments), and types that a registry does not know. Any other error may be
-    a defect of ours, and is worth its traceback.
+    (heads check their arguments), types that a registry does not know, and a disk that is full or
+    read-only. Any other error may be a defect of ours, and is worth its traceback.
 
     Args:
         error (Exception): The error that ended the tool.
@@ -42,6 +44,11 @@ def sentence_for(error: Exception) -> str | None:
     """
     if isinstance(error, UserMistake):
         return str(error)
+    if isinstance(error, OSError) and error.errno in FULL_OR_READ_ONLY:
+        return (
+            f'{error.filename or "a file"} could not be written ({error.strerror}); make room or '
+            'write elsewhere'
+        )
     if isinstance(error, KeyError) and error.args:
         unknown_type = re.match(r'(\S+ is not in the \S+) registry', str(error.args[0]))
         if unknown_type:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -29,7 +30,7 @@ class AutocastOptimWrapper(OptimWrapper):
         ValueError: If ``dtype`` is something else.
     """
 
-    def __init__(self, dtype: str = 'bfloat16', **kwargs) -> None:
+    def __init__(self, dtype: str = 'bfloat16', **kwargs: Any) -> None:
         if dtype not in ('bfloat16', 'float16'):
             raise ValueError(
                 f"AutocastOptimWrapper: dtype must be 'bfloat16' or 'float16', got {dtype!r}"

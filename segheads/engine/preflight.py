@@ -122,20 +122,36 @@ def check_data(cfg: Config, splits: Sequence[str], read_masks: bool = True) -> N
     Raises:
         UserMistake: As :func:`segheads.engine.data_check.check_dataset`.
     """
-    head = _last(cfg.model.get('decode_head') or {})
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
-        if not loader:
+        evaluator = _last(cfg.get(f'{split}_evaluator') or {})
+        if not loader or (split != 'train' and evaluator.get('format_only')):
             continue
-        # The loss skips the head's ignored label, the metric its own.
-        ignore_indices = {head.get('ignore_index', 255)}
-        if split != 'train':
-            evaluator = _last(cfg.get(f'{split}_evaluator') or {})
-            ignore_indices.add(evaluator.get('ignore_index', 255))
-            if evaluator.get('format_only'):
-                continue
         for key, dataset in leaf_datasets(loader.dataset, f'{split}_dataloader.dataset'):
-            check_dataset(dataset, key, head.get('num_classes'), ignore_indices, read_masks)
+            check_dataset(
+                dataset, key, classes_of_head(cfg), ignored_labels(cfg, split), read_masks
+            )
+
+
+def classes_of_head(cfg: Config) -> int | None:
+    """Returns the number of classes of the (last) decode head, None if it does not say."""
+    return _last(cfg.model.get('decode_head') or {}).get('num_classes')
+
+
+def ignored_labels(cfg: Config, split: str) -> set[int]:
+    """Returns the labels that a run skips: the loss the head's, the metric its own.
+
+    Args:
+        cfg (Config): The config of a run.
+        split (str): 'train', 'val' or 'test'.
+
+    Returns:
+        set[int]: Labels allowed in the masks besides the classes.
+    """
+    labels = {_last(cfg.model.get('decode_head') or {}).get('ignore_index', 255)}
+    if split != 'train':
+        labels.add(_last(cfg.get(f'{split}_evaluator') or {}).get('ignore_index', 255))
+    return labels
 
 
 def _model_parts(model: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from tiny_run import sentence
 from torch import nn
 
+from segheads.checkpoints import CheckpointError
 from segheads.engine.checkpoint_fit import (
     check_checkpoint_file,
-    latest_checkpoint,
+    check_fit,
+    load_weights,
     unfit_weights,
 )
 
@@ -28,13 +31,8 @@ def test_a_file_that_is_no_checkpoint(workspace):
     torch.save(dict(weight=torch.ones(1)), 'old.pth', _use_new_zipfile_serialization=False)
     check_checkpoint_file('old.pth')
     Path('half.pth').write_bytes(Path('whole.pth').read_bytes()[:300])
-    assert 'only a part of one' in sentence(check_checkpoint_file, 'half.pth')
-
-
-def test_resuming_from_a_checkpoint_that_was_moved(workspace):
-    assert latest_checkpoint('.') is None
-    Path('last_checkpoint').write_text('/moved/iter_2.pth')
-    assert 'names /moved/iter_2.pth, which does not exist' in sentence(latest_checkpoint, '.')
+    with pytest.raises(CheckpointError, match='half.pth is only a part of a checkpoint'):
+        check_checkpoint_file('half.pth')
 
 
 class Renamed(nn.Linear):
@@ -50,13 +48,70 @@ class Renamed(nn.Linear):
             state_dict[f'{prefix}weight'] = state_dict.pop(f'{prefix}w')
 
 
+def small_model() -> nn.Module:
+    return nn.ModuleDict(dict(head=Renamed(), norm=nn.BatchNorm1d(2)))
+
+
 def test_fit_is_judged_by_loading():
-    model = nn.ModuleDict(dict(head=Renamed(), norm=nn.BatchNorm1d(2)))
+    model = small_model()
     weights = dict(model.state_dict())
     weights['module.head.w'] = weights.pop('head.weight')
     del weights['norm.num_batches_tracked']
     weights['auxiliary.weight'] = torch.ones(2)
-    assert unfit_weights(model, weights) == ([], [])
+    assert not unfit_weights(model, weights)
     weights['norm.weight'] = torch.ones(3)
     del weights['head.bias']
-    assert unfit_weights(model, weights) == (['head.bias'], ['norm.weight'])
+    unfit = unfit_weights(model, weights)
+    assert unfit.missing == ['head.bias']
+    assert unfit.mismatched == {'norm.weight': ((3,), (2,))}
+
+
+def test_judging_changes_nothing():
+    model = small_model()
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    weights = {name: weight + 1 for name, weight in model.state_dict().items()}
+    assert not unfit_weights(model, weights)
+    assert all(torch.equal(before[name], weight) for name, weight in model.state_dict().items())
+    assert not model._load_state_dict_post_hooks
+
+
+def segmentor(classes: int) -> nn.Module:
+    return nn.ModuleDict(
+        dict(
+            backbone=nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)),
+            decode_head=nn.ModuleDict(dict(conv_seg=nn.Conv2d(4, classes, 1))),
+        )
+    )
+
+
+def test_the_report_is_short_and_names_the_cause():
+    weights = segmentor(150).state_dict()
+    del weights['backbone.0.weight'], weights['backbone.1.weight']
+    told = sentence(check_fit, segmentor(19), weights)
+    assert told.startswith(
+        'the checkpoint does not fit the model: it lacks backbone 2 of 4 (backbone.0.weight, ...) '
+        'and differs in the shape of decode_head.conv_seg (150 vs 19): the checkpoint has 150 '
+        'classes, the config 19; give the config'
+    )
+    assert '--allow-partial' in told
+    weights = nn.ModuleList(nn.Linear(3, 2) for _ in range(9)).state_dict()
+    told = sentence(check_fit, nn.ModuleList(nn.Linear(2, 2) for _ in range(9)), weights)
+    assert '0 (2x3 vs 2x2), 1 (2x3 vs 2x2), 2 (2x3 vs 2x2), 3 (2x3 vs 2x2) and 5 more' in told
+
+
+def test_weights_load_as_a_whole_or_not_at_all(tmp_path):
+    path = str(tmp_path / 'trained.pth')
+    trained, model = segmentor(19), segmentor(19)
+    classes = dict(classes=['road'], palette=[[1, 2, 3]])
+    torch.save(dict(state_dict=trained.state_dict(), meta=dict(dataset_meta=classes)), path)
+    assert load_weights(model, path) == dict(dataset_meta=classes)
+    x = torch.ones(1, 3, 2, 2)
+    assert torch.equal(model['backbone'](x), trained['backbone'](x))
+
+    other = segmentor(7)
+    before = other['backbone'](x)
+    told = sentence(load_weights, other, path)
+    assert 'decode_head.conv_seg (19 vs 7)' in told and 'allow_partial=True' in told
+    assert torch.equal(other['backbone'](x), before)
+    load_weights(other, path, allow_partial=True)
+    assert torch.equal(other['backbone'](x), trained['backbone'](x))

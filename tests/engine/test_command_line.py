@@ -33,6 +33,17 @@ def test_only_mistakes_lose_their_traceback(cfg, capsys, monkeypatch):
         run_tool(defective)
 
 
+def test_an_argument_that_is_missing_or_unknown(cfg):
+    cfg.work_dir = 'work'
+    cfg.model.backbone.init_cfg = None
+    cfg.model.decode_head.embed_dim = 8
+    assert "takes no argument 'embed_dim'" in sentence(build_runner, cfg)
+    del cfg.model.decode_head['embed_dim'], cfg.model.decode_head['in_channels']
+    cfg.model.type = 'EncoderDecoder'
+    told = sentence(build_runner, cfg)
+    assert "CCASegHead needs 'in_channels'; add it to the config, or leave in_channels out" in told
+
+
 def test_a_type_that_no_registry_knows():
     told = sentence_for(KeyError('NoResize is not in the mmseg::transform registry. Please ...'))
     assert told.startswith('NoResize is not in the mmseg::transform registry; ')

@@ -7,7 +7,8 @@ import pytest
 from tiny_run import sentence
 
 from segheads.engine.command_line import add_common_arguments
-from segheads.engine.configuration import load_config, require_keys
+from segheads.engine.configuration import default_work_dir, load_config, require_keys
+from segheads.engine.mistakes import UserMistake
 
 
 def test_a_missing_config_names_similar_files(workspace):
@@ -21,6 +22,21 @@ def test_a_missing_config_names_similar_files(workspace):
     assert right in sentence(load_config, 'ccaseg.b0.512x512.ade.160k')
     assert 'did you mean' not in sentence(load_config, 'nothing_like_it.py')
     assert 'is a folder' in sentence(load_config, 'local_configs')
+
+
+def test_a_name_in_place_of_a_path(workspace):
+    by_name = load_config('ccaseg_b0_ade20k')
+    assert Path(by_name.filename).name == 'ccaseg.b0.512x512.ade.160k.py'
+    assert default_work_dir('ccaseg_b0_ade20k') == 'work_dirs/ccaseg.b0.512x512.ade.160k'
+    Path('ccaseg_b0_ade20k').write_text('x = 1\n')
+    with pytest.raises(UserMistake):  # the file counts, which has no suffix of a config
+        load_config('ccaseg_b0_ade20k')
+
+
+@pytest.mark.parametrize('name', ['ccaseg_b0_ade', 'ccaseg-b0-ade20k', 'CCASeg_B0_ADE20k'])
+def test_a_misspelt_name(workspace, name):
+    assert 'did you mean ccaseg_b0_ade20k' in sentence(load_config, name)
+    assert 'list_models()' in sentence(load_config, name)
 
 
 @pytest.mark.parametrize(

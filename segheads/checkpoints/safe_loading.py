@@ -1,0 +1,174 @@
+"""Reads checkpoints without running what is in them, wherever MMEngine reads one.
+
+MMEngine asks its CheckpointLoader: the Runner for ``load_from`` and ``resume``, modules for
+``init_cfg`` of the type Pretrained, and ``mmseg.apis.init_model``. The loaders registered here take
+the place of its own, which leave the choice to PyTorch; before version 2.6 that executes whatever a
+file contains, and for a file from the network it still does.
+"""
+
+import sys
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlparse
+
+import torch
+from mmengine import dist
+from mmengine.fileio import get
+from mmengine.runner import CheckpointLoader, checkpoint
+
+from segheads import compat
+
+from .file_format import CheckpointError, file_format
+from .inspection import MightRunCode, inspect_checkpoint
+from .safetensors_file import load_safetensors
+
+WRAPPERS = ('state_dict', 'model', 'model_state_dict', 'state_dict_ema')
+DISTRIBUTED_PREFIX = 'module.'
+MODEL_ZOOS = ('modelzoo://', 'torchvision://', 'open-mmlab://', 'openmmlab://', 'mmcls://')
+
+_trusted: ContextVar[bool] = ContextVar('trusted', default=False)
+
+
+@contextmanager
+def trust_checkpoints(trusted: bool = True) -> Iterator[None]:
+    """Reads checkpoints with all that they contain, code included, for the length of a block.
+
+    Only for files whose author you trust as much as a program that you run::
+
+        with segheads.checkpoints.trust_checkpoints():
+            model = init_model(config, 'with_own_classes.pth')
+
+    Args:
+        trusted (bool): False changes nothing, which saves a condition. Default: True.
+    """
+    token = _trusted.set(trusted or _trusted.get())
+    try:
+        yield
+    finally:
+        _trusted.reset(token)
+
+
+def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, Any]:
+    """Reads a checkpoint of PyTorch or safetensors; nothing in it is executed.
+
+    Args:
+        path (str | Path): A local file.
+        map_location (optional): As for ``torch.load``. Default: 'cpu'.
+
+    Returns:
+        dict: The content, as MMEngine would have written it: the weights are under 'state_dict',
+        whatever they were under, and without the prefix of distributed training. Only an encoder
+        whose weights are all that the file holds is returned as it is.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If the file is none or damaged, or if it might run code, and stands outside
+            of :func:`trust_checkpoints`.
+    """
+    file = Path(path).expanduser()
+    kind = file_format(file)
+    try:
+        if kind == 'safetensors':
+            content = load_safetensors(file, map_location)
+        elif _trusted.get():
+            content = torch.load(file, map_location=map_location, weights_only=False)
+        else:
+            inspect_checkpoint(file, kind)
+            content = compat.load_weights_only(file, map_location)
+            _disarm(content)
+    except MightRunCode as error:
+        raise CheckpointError(
+            f'{path} was not read: it {error}; if you trust whoever wrote it, pass '
+            '--trust-checkpoint, or in Python use segheads.checkpoints.trust_checkpoints()'
+        ) from error
+    except CheckpointError as error:
+        raise CheckpointError(f'{path} was not read: it {error}') from error
+    except Exception as error:  # a damaged file raises anything
+        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+        raise CheckpointError(
+            f'{path} is damaged, or not in a form that PyTorch {torch.__version__} reads '
+            f'({reason[:200]}); copy or download it again'
+        ) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f'{path} holds no weights by name, but a {type(content).__name__}')
+    return _unwrap(content)
+
+
+def _disarm(content: Any) -> None:
+    """Renames a text that MMEngine would execute when it resumes from a checkpoint of MMSeg 0.x.
+
+    Under 'config' the Runner takes it for a config and runs it; under 'cfg', where it keeps its
+    own, nothing does.
+    """
+    meta = content.get('meta') if isinstance(content, dict) else None
+    if isinstance(meta, dict) and 'config' in meta:
+        meta.setdefault('cfg', meta.pop('config'))
+
+
+def _unwrap(content: dict[str, Any]) -> dict[str, Any]:
+    """Puts the weights where MMEngine looks for them, and takes the name of a wrapper off them."""
+    weights, rest = content, {}
+    while wrapper := next((w for w in WRAPPERS if isinstance(weights.get(w), dict)), None):
+        rest |= {name: value for name, value in weights.items() if name != wrapper}
+        weights = weights[wrapper]
+    is_bare = weights is content
+    if weights and all(str(name).startswith(DISTRIBUTED_PREFIX) for name in weights):
+        prefix = len(DISTRIBUTED_PREFIX)
+        weights = OrderedDict((name[prefix:], value) for name, value in weights.items())
+    # Those who load an encoder may look for its weights in the dict itself; those who load a
+    # model ask for its `meta`.
+    if is_bare and not any(str(name).startswith('backbone.') for name in weights):
+        return weights
+    return {'meta': {}, **rest, 'state_dict': weights}
+
+
+@CheckpointLoader.register_scheme(prefixes='', force=True)
+def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Reads a local file for MMEngine; see :func:`read_checkpoint`."""
+    return read_checkpoint(filename, map_location)
+
+
+@CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
+def load_from_http(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Downloads a file, unless it is in PyTorch's cache already, and reads it."""
+    folder = Path(torch.hub.get_dir()) / 'checkpoints'
+    file = folder / Path(urlparse(filename).path).name
+    if dist.is_main_process() and not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(filename, str(file), progress=sys.stderr.isatty())
+    dist.barrier()
+    return read_checkpoint(file, map_location)
+
+
+@CheckpointLoader.register_scheme(prefixes=MODEL_ZOOS, force=True)
+def load_from_zoo(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Reads a file that MMEngine knows by a short name, such as ``torchvision://resnet50``."""
+    zoo, _, name = filename.partition('://')
+    if zoo in ('modelzoo', 'torchvision'):
+        address = checkpoint.get_torchvision_models()[name]
+    elif zoo == 'mmcls':
+        address = checkpoint.get_mmcls_models()[name]
+    else:
+        name = checkpoint.get_deprecated_model_names().get(name, name)
+        address = checkpoint.get_external_models()[name]
+    if '://' in address:
+        content = load_from_http(address, map_location)
+    else:
+        content = read_checkpoint(Path(checkpoint._get_mmengine_home()) / address, map_location)
+    return checkpoint._process_mmcls_checkpoint(content) if zoo == 'mmcls' else content
+
+
+@CheckpointLoader.register_scheme(
+    prefixes=[r'(\S+\:)?s3://', r'(\S+\:)?petrel://', 'pavi://'], force=True
+)
+def load_from_storage(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Reads a file from an object store that MMEngine has access to."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / Path(filename).name
+        file.write_bytes(get(filename))
+        return read_checkpoint(file, map_location)

@@ -1,0 +1,89 @@
+"""``torch.compile`` for the networks of a segmentor."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.models.segmentors import BaseSegmentor
+from mmseg.registry import HOOKS
+from torch import nn
+
+
+@HOOKS.register_module()
+class CompileHook(Hook):
+    """Compiles encoder, neck and heads of the segmentor before they first run.
+
+    MMEngine's ``compile`` in a config does so with the whole training step, in which logging and
+    the lists of labels break the graph again and again, and not for testing. Here each network is
+    one graph. Parameters keep their names, so checkpoints are those of the model as it was.
+
+    A second size of image compiles once more, for all sizes.
+
+    Args:
+        **options: Arguments of :func:`torch.compile`, such as ``mode`` and ``backend``.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def before_train(self, runner: Runner) -> None:
+        """Compile before training."""
+        compile_networks(runner.model, **self.options)
+
+    def before_val(self, runner: Runner) -> None:
+        """Compile before validation, if nothing was trained."""
+        compile_networks(runner.model, **self.options)
+
+    def before_test(self, runner: Runner) -> None:
+        """Compile before testing."""
+        compile_networks(runner.model, **self.options)
+
+
+def compile_networks(model: nn.Module, **options: Any) -> None:
+    """Compile the networks of the segmentors in a model, in place; a second call changes nothing.
+
+    Args:
+        model (nn.Module): A segmentor, or what wraps one.
+        **options: Arguments of :func:`torch.compile`.
+    """
+    for segmentor in model.modules():
+        if isinstance(segmentor, BaseSegmentor):
+            for network in _networks(segmentor):
+                compile_network(network, **options)
+
+
+def compile_network(network: nn.Module, **options: Any) -> None:
+    """Compile an encoder, neck or head in place; a second call changes nothing.
+
+    Args:
+        network (nn.Module): The network. It keeps its class and the names of its parameters.
+        **options: Arguments of :func:`torch.compile`.
+    """
+    # PCAA's loss needs more than its forward gives; both call `_decode`.
+    method = '_decode' if hasattr(network, '_decode') else 'forward'
+    if method not in vars(network):
+        setattr(network, method, torch.compile(getattr(network, method), **options))
+
+
+def request_compilation(cfg: Config, compiled: bool) -> None:
+    """Adds the hook to a config.
+
+    Args:
+        cfg (Config): The config of a run; it is changed in place.
+        compiled (bool): Whether ``--compile`` was given. A config may have the hook by itself.
+    """
+    hooks = list(cfg.get('custom_hooks') or [])
+    if compiled and not any(hook.get('type') == 'CompileHook' for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type='CompileHook')]
+
+
+def _networks(segmentor: BaseSegmentor) -> Iterator[nn.Module]:
+    for name in ('backbone', 'neck', 'decode_head', 'auxiliary_head'):
+        network = getattr(segmentor, name, None)
+        if isinstance(network, nn.ModuleList):
+            yield from network
+        elif network is not None:
+            yield network

@@ -1,0 +1,169 @@
+"""No file runs code, takes memory that it does not fill, or ends in anything but one sentence."""
+
+import random
+import re
+import sys
+import zipfile
+from pathlib import Path
+
+import hostile_files
+import numpy as np
+import pytest
+import torch
+from hostile_files import WEIGHTS, Call, archive, old_file
+from mmengine.logging import HistoryBuffer
+from mmengine.model import BaseModule
+from mmengine.runner import CheckpointLoader
+
+from segheads import compat
+from segheads.checkpoints import CheckpointError, read_checkpoint, trust_checkpoints
+
+OVERRIDE = r'pass --trust-checkpoint, or in Python use segheads\.checkpoints\.trust_checkpoints\(\)'
+
+
+@pytest.fixture
+def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that appears when a payload runs."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, 'dont_write_bytecode', True)
+    return tmp_path / 'canary'
+
+
+def refusal(path: Path, canary: Path | None = None) -> str:
+    """Loads a file as MMEngine does and returns the sentence that it is refused by."""
+    with pytest.raises(CheckpointError) as refused:
+        CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+    told = str(refused.value)
+    assert told.startswith(str(path)) and '\n' not in told
+    assert canary is None or not canary.exists()
+    return told
+
+
+def test_payloads_are_refused_by_name_and_never_run(tmp_path: Path, canary: Path) -> None:
+    files = hostile_files.payloads(tmp_path, canary)
+    assert len(files) >= 24
+    for name, (payload, pattern) in files.items():
+        path = tmp_path / 'hostile.pth'
+        for is_new in (True, False):
+            content = dict(state_dict=WEIGHTS, meta=dict(time=payload))
+            torch.save(content, path, _use_new_zipfile_serialization=is_new)
+            told = refusal(path, canary)
+            assert re.search(f'refers to {pattern}, .*{OVERRIDE}', told), (name, told)
+
+
+def test_payloads_do_run_where_they_are_trusted(tmp_path: Path, canary: Path) -> None:
+    """Otherwise the tests above would prove nothing."""
+    for name, (payload, _) in hostile_files.payloads(tmp_path, canary).items():
+        torch.save(dict(state_dict=WEIGHTS, meta=dict(time=payload)), tmp_path / 'hostile.pth')
+        sys.modules.pop('hostile_module', None)
+        with trust_checkpoints():
+            read_checkpoint(tmp_path / 'hostile.pth')
+        if name in ('Popen', 'os.popen'):
+            canary.touch()  # the process that creates it may still be starting
+        assert canary.exists(), name
+        canary.unlink()
+
+
+def test_no_place_hides_a_payload(tmp_path: Path, canary: Path) -> None:
+    payload, pattern = hostile_files.payloads(tmp_path, canary)['os.system']
+    for name, content in hostile_files.places(payload).items():
+        for is_new in (True, False):
+            path = tmp_path / 'hostile.pth'
+            torch.save(content, path, _use_new_zipfile_serialization=is_new)
+            assert re.search(pattern, refusal(path, canary)), name
+
+
+def test_crafted_pickles_are_refused(tmp_path: Path, canary: Path) -> None:
+    for name, content in hostile_files.crafted_pickles(canary).items():
+        told = refusal(archive(tmp_path / 'crafted.pth', content), canary)
+        assert 'was not read: it' in told or 'is damaged' in told, (name, told)
+        refusal(old_file(tmp_path / 'crafted_old.pth', content, b''), canary)
+    history = HistoryBuffer([1.0, 3.0], [1, 1])
+    assert (history.statistics('mean'), history.statistics('max')) == (2.0, 3.0)
+    assert np.dtype('float64').isnative
+
+
+def test_sizes_are_those_of_the_file(tmp_path: Path) -> None:
+    for name, path in hostile_files.lying_files(tmp_path).items():
+        assert 'was not read: it' in refusal(path) or 'is damaged' in refusal(path), name
+
+
+def test_honest_archives_pass_the_same_checks(tmp_path: Path) -> None:
+    """The files above differ from these in the lie alone."""
+    four = hostile_files.tensor(hostile_files.storage(4), 4)
+    path = archive(tmp_path / 'honest.pth', hostile_files.entry(four))
+    assert torch.equal(read_checkpoint(path)['state_dict']['weight'], torch.zeros(4))
+
+
+def test_what_is_no_checkpoint_is_called_by_its_name(tmp_path: Path) -> None:
+    for name, (path, pattern) in hostile_files.broken_files(tmp_path).items():
+        assert re.search(pattern, refusal(path)), name
+
+
+def test_random_damage_ends_in_one_sentence(tmp_path: Path) -> None:
+    """Bytes changed, dropped and doubled, 300 times: no error but ours, no memory, no time."""
+    generator = random.Random(0)
+    path = tmp_path / 'damaged.pth'
+    content = dict(state_dict=WEIGHTS, message_hub=dict(loss=HistoryBuffer([1.0], [1])))
+    torch.save(content, path)
+    with zipfile.ZipFile(path) as file:
+        whole = {Path(name).name: file.read(name) for name in file.namelist()}
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole['data.pkl'])
+        for _ in range(generator.choice([1, 2, 4])):
+            at = generator.randrange(len(damaged))
+            kind = generator.choice(['change', 'drop', 'double'])
+            if kind == 'change':
+                damaged[at] = generator.randrange(256)
+            elif kind == 'drop':
+                del damaged[at : at + 4]
+            else:
+                damaged[at:at] = damaged[at - 8 : at]
+        records = tuple((f'data/{key}', whole[key]) for key in whole if key.isdigit())
+        archive(path, bytes(damaged), records)
+        try:
+            read_checkpoint(path)
+        except CheckpointError as error:
+            assert str(error).startswith(str(path)) and '\n' not in str(error)
+            refused += 1
+    assert 200 < refused < 300
+
+
+@pytest.mark.parametrize('is_new', [True, False], ids=['zip', 'before PyTorch 1.6'])
+def test_older_pytorch_is_restricted_by_itself(
+    is_new: bool, tmp_path: Path, canary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader for PyTorch before 2.6, without the inspection that precedes it."""
+    monkeypatch.setattr(compat, '_can_allow_types', lambda: False)
+    path = tmp_path / 'file.pth'
+    for name, (payload, _) in hostile_files.payloads(tmp_path, canary).items():
+        content = dict(state_dict=WEIGHTS, meta=payload)
+        torch.save(content, path, _use_new_zipfile_serialization=is_new)
+        with pytest.raises(Exception, match='not allowed in a checkpoint'):
+            compat.load_weights_only(path)
+        assert not canary.exists(), name
+
+
+@pytest.mark.parametrize('is_new', [True, False], ids=['zip', 'before PyTorch 1.6'])
+def test_older_pytorch_refuses_crafted_pickles(
+    is_new: bool, tmp_path: Path, canary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compat, '_can_allow_types', lambda: False)
+    for content in hostile_files.crafted_pickles(canary).values():
+        if is_new:
+            refusal(archive(tmp_path / 'crafted.pth', content), canary)
+        else:
+            refusal(old_file(tmp_path / 'crafted.pth', content, b''), canary)
+
+
+def test_init_cfg_runs_nothing(tmp_path: Path, canary: Path) -> None:
+    class Encoder(BaseModule):
+        def __init__(self) -> None:
+            super().__init__(dict(type='Pretrained', checkpoint=str(tmp_path / 'hostile.pth')))
+            self.linear = torch.nn.Linear(2, 2)
+
+    torch.save(Call(Path.touch, Call(Path, str(canary))), tmp_path / 'hostile.pth')
+    with pytest.raises(CheckpointError, match='pathlib.Path'):
+        Encoder().init_weights()
+    assert not canary.exists()
