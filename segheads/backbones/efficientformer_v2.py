@@ -9,7 +9,6 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from segheads.checkpoints import safetensors_file  # noqa: F401, registers the format
 from segheads.checkpoints.cgrseg import (
     efficientformer_v2_key_table,
     fit_to_encoder,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segheads.checkpoints.ccaseg import ccaseg_key_table
+from segheads.layers import adaptive_avg_pool2d
 
 from .arguments import resolve_in_index
 
@@ -29,7 +30,7 @@ class PooledProjection(nn.Module):
 
     def forward(self, x: Tensor, size: torch.Size) -> Tensor:
         """Pool (B, C, H, W) to (B, C, *size)."""
-        return self.proj(F.adaptive_avg_pool2d(x, size))
+        return self.proj(adaptive_avg_pool2d(x, size))
 
 
 class SemanticInjection(nn.Module):
@@ -72,7 +73,11 @@ class SemanticInjection(nn.Module):
         semantics = self.global_act.norm(semantics)
         if self.upsample == 'after_norm':
             semantics = resize(semantics, size, mode='bilinear', align_corners=False)
-        return torch.addcmul(semantics, self.local_embedding(local), semantics)
+        local = self.local_embedding(local)
+        if torch.is_grad_enabled():
+            return torch.addcmul(semantics, local, semantics)
+        # Fresh memory for the largest maps of the head would cost as much as the sum itself.
+        return semantics.addcmul_(local, semantics)
 
 
 class StripContext(nn.Module):
@@ -104,7 +109,28 @@ class StripContext(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return one (B, C, H, W) per scale, the square kernel's first."""
         x = self.square(x)
-        return [x, *(strip(x) for strip in self.strips)]
+        if not (x.is_cpu and x.requires_grad):
+            return [x, *(strip(x) for strip in self.strips)]
+        # The gradient of a row of weights takes a CPU two to eight times as long as that of a
+        # column, far more than turning the map and its results.
+        turned = _turn(x)
+        rows = [_turn(_convolve_as_column(row, turned)) for row, _ in self.strips]
+        columns = [column for _, column in self.strips]
+        return [x, *(column(y) for column, y in zip(columns, rows, strict=True))]
+
+
+def _turn(x: Tensor) -> Tensor:
+    return x.transpose(2, 3).contiguous(memory_format=torch.channels_last)
+
+
+def _convolve_as_column(row: nn.Conv2d, turned: Tensor) -> Tensor:
+    return F.conv2d(
+        turned,
+        row.weight.transpose(2, 3),
+        row.bias,
+        padding=row.padding[::-1],
+        groups=row.groups,
+    )
 
 
 class ConvCrossAttention(nn.Module):
@@ -120,6 +146,13 @@ class ConvCrossAttention(nn.Module):
         strip_sizes (Sequence[int]): Lengths of the context strips.
         norm_cfg (dict): Norm layer.
     """
+
+    # For `segheads.fuse`.
+    fused_pairs = (
+        ('query_norm', 'query_proj.0'),
+        ('key_norm', 'key_proj.0'),
+        ('ffn_norm', 'ffn.0'),
+    )
 
     def __init__(
         self,
@@ -149,10 +182,10 @@ class ConvCrossAttention(nn.Module):
         """Attend from (B, C, H, W) to (B, C_key, H, W); return (B, C, H, W)."""
         query = self.query_proj(self.query_norm(x))
         key = self.key_proj(self.key_norm(key))
-        attention = sum(
-            _full_precision(q) * _full_precision(k)
-            for q, k in zip(self.query_context(query), self.key_context(key), strict=True)
-        )
+        (q, *queries), (k, *keys) = self.query_context(query), self.key_context(key)
+        attention = _full_precision(q) * _full_precision(k)
+        for q, k in zip(queries, keys, strict=True):
+            attention.addcmul_(_full_precision(q), _full_precision(k))
         # The released block uses one projection twice, before and after weighing the query.
         attention = self.proj(attention)
         x = x + self.proj(_full_precision(query) * _full_precision(attention))

@@ -222,13 +222,15 @@ class CCSNetHead(BaseCascadeDecodeHead):
         x = fused[0]
         for coarser in fused[1:]:
             x = x + resize(coarser, x.shape[2:], mode='bilinear', align_corners=False)
+        if self.fuse.conv.bias is not None:  # once `segheads.fuse` has folded the norm
+            x = x + self.fuse.conv.bias[:, None, None]
         return self.cls_seg(_normalise_and_activate(self.fuse, x)).contiguous()
 
     def _select_classes(self, coarse_logits: Tensor) -> Tensor:
         scores = coarse_logits.permute(0, 2, 3, 1)
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
         selected = torch.zeros_like(scores, dtype=torch.bool)
-        return selected.scatter(3, scores.topk(self.top_k, dim=3).indices, True)
+        return selected.scatter(3, scores.topk(self.top_k, dim=3).indices, 1)
 
     def _check_coarse_logits(self, features: Sequence[Tensor], coarse_logits: Tensor) -> None:
         expected = (self.out_channels, *features[-2].shape[2:])

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segheads.checkpoints.cgrseg import cgrseg_key_table
+from segheads.layers import adaptive_avg_pool2d
 
 from .arguments import resolve_in_index
 
@@ -30,6 +31,8 @@ class RectangularAttention(nn.Module):
             when it is 1.
         norm_cfg (dict): Norm layer.
     """
+
+    fused_pairs = (('horizontal', 'norm'),)  # for `segheads.fuse`
 
     def __init__(
         self,
@@ -55,9 +58,20 @@ class RectangularAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Calibrate (B, C, H, W)."""
-        rectangles = x.mean(dim=3, keepdim=True) + x.mean(dim=2, keepdim=True)
-        shape = F.relu(self.norm(self.horizontal(rectangles)))
+        rows, columns = x.mean(dim=3, keepdim=True), x.mean(dim=2, keepdim=True)
+        shape = F.relu(self.norm(self._convolve_rectangles(rows, columns)))
         return self.vertical(shape).sigmoid() * self.local(x)
+
+    def _convolve_rectangles(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Apply ``horizontal`` to the sum of (B, C, H, 1) and (B, C, 1, W)."""
+        strip = self.horizontal
+        if strip.groups < strip.in_channels:
+            return strip(rows + columns)
+        # Along a row its mean is constant: of the kernel only the sum matters, less at the borders.
+        inside = F.conv2d(
+            torch.ones_like(columns[:1]), strip.weight, padding=strip.padding, groups=strip.groups
+        )
+        return torch.addcmul(strip(columns), rows, inside)
 
 
 class RectangularCalibration(nn.Module):
@@ -71,6 +85,8 @@ class RectangularCalibration(nn.Module):
         norm_cfg (dict): Norm layer.
         strip_reduction (int): Factor by which the strips narrow the map. Default: 1.
     """
+
+    fused_pairs = (('norm', 'mlp.0'),)  # for `segheads.fuse`
 
     def __init__(
         self,
@@ -94,7 +110,7 @@ class RectangularCalibration(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Calibrate (B, C, H, W)."""
-        return x + self.gamma[:, None, None] * self.mlp(self.norm(self.attention(x)))
+        return torch.addcmul(x, self.gamma[:, None, None], self.mlp(self.norm(self.attention(x))))
 
 
 class ContextFusion(nn.Module):
@@ -277,19 +293,44 @@ class CGRSegHead(BaseDecodeHead):
             Tensor: Logits (B, num_classes, H, W) at the resolution of the finest level.
         """
         features = self._transform_inputs(inputs)
+        if features[0].is_cpu and not self.training:
+            # Resizing is faster there in this layout, the gradients of norms are not.
+            features = [x.contiguous(memory_format=torch.channels_last) for x in features]
         x = self._reconstruct(features, self._pyramid_context(features))
+        pixels = x.flatten(2)  # (B, C, H * W)
+        # A bias would not change where the coarse logits of a class are large.
+        coarse_logits = self._classifier(x.new_ones(*x.shape[:2])) @ self._embed(x).flatten(2)
+        where_classes_are = coarse_logits.softmax(dim=2)  # (B, K, H * W)
+        class_embeddings = pixels @ where_classes_are.transpose(1, 2)  # (B, C, K)
+        weight = 1 + self.guidance(class_embeddings[..., None])
+        kernel = self._classifier(weight.flatten(1))
+        logits = torch.baddbmm(self.conv_seg.bias[:, None], kernel, pixels)
+        return logits.unflatten(2, x.shape[2:])
 
-        coarse_logits = self.cls_seg(self.coarse_embedding(x))
-        where_classes_are = coarse_logits.flatten(2).softmax(dim=2)  # (B, K, H * W)
-        class_embeddings = x.flatten(2) @ where_classes_are.transpose(1, 2)  # (B, C, K)
-        weight = self.guidance(class_embeddings[..., None])
-        return self.cls_seg(x + x * weight)
+    def _classifier(self, weight: Tensor) -> Tensor:
+        """Return the kernel of ``cls_seg`` (B, K, C) for a map weighed by (B, C)."""
+        # The kernel is weighed in place of the map, which is far larger. Dropout concerns whole
+        # channels, so that it draws and does the same here.
+        if self.dropout is not None:
+            weight = self.dropout(weight[..., None, None]).flatten(1)
+        return self.conv_seg.weight.flatten(1) * weight[:, None]
+
+    def _embed(self, x: Tensor) -> Tensor:
+        embedding = self.coarse_embedding
+        if embedding.conv.groups == 1:
+            return embedding(x)
+        # A scale per channel; as a convolution it would be one call per channel on a CPU.
+        x = x * embedding.conv.weight[:, 0]
+        if embedding.conv.bias is not None:  # once `segheads.fuse` has folded the norm
+            x = x + embedding.conv.bias[:, None, None]
+        x = embedding.norm(x)
+        return embedding.activate(x) if embedding.with_activation else x
 
     def _pyramid_context(self, features: list[Tensor]) -> tuple[Tensor, ...]:
         height, width = features[-1].shape[2:]
         # Half the resolution of the coarsest level, rounded up.
         size = ((height + 1) // 2, (width + 1) // 2)
-        pooled = torch.cat([F.adaptive_avg_pool2d(x, size) for x in features], dim=1)
+        pooled = torch.cat([adaptive_avg_pool2d(x, size) for x in features], dim=1)
         norm = self.context_blocks[0].norm
         if norm.training and isinstance(norm, nn.BatchNorm2d) and pooled[:, 0].numel() == 1:
             raise ValueError(
@@ -302,7 +343,9 @@ class CGRSegHead(BaseDecodeHead):
         x = self.fusions[-1](self.reconstructions[-1](features[-1]), contexts[-1])
         for level in reversed(range(len(features) - 1)):
             local = features[level]
+            # A 1x1 convolution commutes with interpolation, and costs less before it.
+            x = self.top_down[level](x)
             x = resize(x, local.shape[2:], mode='bilinear', align_corners=False)
-            local = self.reconstructions[level](local + self.top_down[level](x))
+            local = self.reconstructions[level](local + x)
             x = self.fusions[level](local, contexts[level])
         return x

@@ -158,7 +158,7 @@ class PCAAHead(BaseDecodeHead):
             in_channels,
             channels,
             dropout_ratio=dropout_ratio,
-            loss_decode=loss_decode or dict(type='CrossEntropyLoss', avg_non_ignore=True),
+            loss_decode=loss_decode or dict(type='UpsampledCrossEntropyLoss', avg_non_ignore=True),
             norm_cfg=norm_cfg,
             act_cfg=act_cfg,
             init_cfg=init_cfg,

@@ -1,6 +1,7 @@
-"""What heads are built of beside the blocks of their papers."""
+"""What heads are built of beside their papers' blocks, and what losses and segmentors share."""
 
+from .adaptive_pooling import adaptive_avg_pool2d
 from .default_init import DefaultConvModule, PyTorchDefaultInit
 from .region_grid import RegionGrid
 
-__all__ = ['DefaultConvModule', 'PyTorchDefaultInit', 'RegionGrid']
+__all__ = ['DefaultConvModule', 'PyTorchDefaultInit', 'RegionGrid', 'adaptive_avg_pool2d']

@@ -24,17 +24,16 @@ class RegionGrid:
     """
 
     def __init__(self, size: Sequence[int], bins: tuple[int, int], device: torch.device) -> None:
-        rows, row_inside, row_places = _cut(size[0], bins[0], device)
-        columns, column_inside, column_places = _cut(size[1], bins[1], device)
+        rows, row_inside, row_bin, row_place = _cut(size[0], bins[0], device)
+        columns, column_inside, column_bin, column_place = _cut(size[1], bins[1], device)
         # By region and by pixel in it: (bins of the height, of the width, rows, columns).
         pixels = rows[:, None, :, None] * size[1] + columns[:, None, :]
         inside = row_inside[:, None, :, None] & column_inside[:, None, :]
-        places = torch.arange(pixels.numel(), device=device).view(pixels.shape)
         self._pixels = pixels.flatten()
         self.inside = inside.flatten(2).flatten(0, 1)
-        # Laid out as the map again, and without what was gathered beyond the regions.
-        places = places.transpose(1, 2).flatten(2).flatten(0, 1)
-        places = places.index_select(0, row_places).index_select(1, column_places)
+        # By pixel of the map, where it is in that order.
+        region = row_bin[:, None] * bins[1] + column_bin
+        places = (region * rows.shape[1] + row_place[:, None]) * columns.shape[1] + column_place
         self._places = places.flatten()
 
     def split(self, x: Tensor) -> Tensor:
@@ -48,12 +47,13 @@ class RegionGrid:
         return pixels.transpose(1, 2).unflatten(2, size)
 
 
-def _cut(extent: int, bins: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+def _cut(extent: int, bins: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Cut a side into bins.
 
     Returns:
-        tuple[Tensor, Tensor, Tensor]: The positions that each bin gathers, and whether they are
-        its own, both (bins, length); the place of each position of the side among bins * length.
+        tuple[Tensor, Tensor, Tensor, Tensor]: The positions that each bin gathers, and whether
+        they are its own, both (bins, length); the bin of each position of the side, and its place
+        in the bin.
     """
     # Rounded up without negative numbers, which ONNX divides towards zero.
     length = (extent + bins - 1) // bins
@@ -62,5 +62,5 @@ def _cut(extent: int, bins: int, device: torch.device) -> tuple[Tensor, Tensor, 
     inside = gathered < edges[1:, None]
     position = torch.arange(extent, device=device)
     own_bin = ((position + 1) * bins - 1) // extent
-    places = own_bin * length + position - own_bin * extent // bins
-    return gathered.clamp(max=extent - 1), inside, places
+    place = position - own_bin * extent // bins
+    return gathered.clamp(max=extent - 1), inside, own_bin, place

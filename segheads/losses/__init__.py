@@ -2,5 +2,12 @@
 
 from .ohem_cross_entropy import OHEMCrossEntropyLoss
 from .region_classification import RegionClassificationLoss
+from .upsampled_cross_entropy import UpsampledCrossEntropyLoss
+from .upsampling_loss import UpsamplingLoss
 
-__all__ = ['OHEMCrossEntropyLoss', 'RegionClassificationLoss']
+__all__ = [
+    'OHEMCrossEntropyLoss',
+    'RegionClassificationLoss',
+    'UpsampledCrossEntropyLoss',
+    'UpsamplingLoss',
+]

@@ -4,12 +4,14 @@ from math import log
 
 import torch
 from mmseg.registry import MODELS
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
+
+from .tiled_cross_entropy import tiled_cross_entropy
+from .upsampling_loss import UpsamplingLoss, labelled_pixels, pixel_accuracy
 
 
 @MODELS.register_module()
-class OHEMCrossEntropyLoss(nn.Module):
+class OHEMCrossEntropyLoss(UpsamplingLoss):
     """Cross entropy with online hard example mining (OHEM), averaged over the pixels it keeps.
 
     Kept are the labelled pixels whose class has a probability below a threshold: ``thresh``, or
@@ -19,6 +21,8 @@ class OHEMCrossEntropyLoss(nn.Module):
     MMSegmentation's ``OHEMPixelSampler`` keeps the same pixels, but the loss is then divided by
     the number of all pixels; its ``OhemCrossEntropy`` counts ``min_kept`` per batch, and is not a
     ``loss_decode`` that a decode head could call.
+
+    It up-samples the logits by itself, tile by tile: once to choose the pixels, once for the loss.
 
     Args:
         thresh (float): Probability from which a pixel is not hard. Default: 0.7.
@@ -37,7 +41,7 @@ class OHEMCrossEntropyLoss(nn.Module):
         loss_weight: float = 1.0,
         loss_name: str = 'loss_ce',
     ) -> None:
-        super().__init__()
+        super().__init__(loss_weight, loss_name)
         if not 0 < thresh <= 1:
             raise ValueError(
                 f'OHEMCrossEntropyLoss: thresh must be above 0 and at most 1, but is {thresh}.'
@@ -48,39 +52,42 @@ class OHEMCrossEntropyLoss(nn.Module):
             )
         self.thresh = thresh
         self.min_kept = min_kept
-        self.loss_weight = loss_weight
-        self.loss_name = loss_name
 
-    def forward(
+    def loss_and_accuracy(
         self,
         logits: Tensor,
         labels: Tensor,
         weight: Tensor | None = None,
-        ignore_index: int = 255,
-    ) -> Tensor:
-        """Compute the loss.
+        ignore_index: int | None = 255,
+        align_corners: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Compute the loss and the accuracy; see :class:`UpsamplingLoss`.
 
         Args:
-            logits (Tensor): Scores of the classes (B, num_classes, H, W).
+            logits (Tensor): Scores of the classes (B, num_classes, h, w).
             labels (Tensor): Class of each pixel (B, H, W).
             weight (Tensor, optional): What a head passes that has a pixel sampler.
-            ignore_index (int): Label of pixels without a class. Default: 255.
+            ignore_index (int, optional): Label of pixels without a class. Default: 255.
+            align_corners (bool): How the logits are up-sampled. Default: False.
 
         Returns:
-            Tensor: The loss, a scalar; 0 if no pixel is labelled.
+            tuple[Tensor, Tensor]: The loss, a scalar, 0 if no pixel is labelled; the pixel
+            accuracy, (1,).
 
         Raises:
-            ValueError: If ``weight`` is given.
+            ValueError: If ``weight`` is given, if there is one class only, or if a label is
+                neither a class nor ignored.
         """
         if weight is not None:
             raise ValueError(
                 'OHEMCrossEntropyLoss chooses the pixels by itself: remove the sampler of the head.'
             )
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        losses = F.cross_entropy(logits, labels, ignore_index=ignore_index, reduction='none')
-        with torch.no_grad():
-            kept = self._kept(losses, labels != ignore_index)
-        return self.loss_weight * (losses * kept).sum() / kept.sum().clamp(min=1)
+        labelled = labelled_pixels(labels, logits.shape[1], ignore_index)
+        _, losses, correct = tiled_cross_entropy(logits.detach(), labels, labelled, align_corners)
+        kept = self._kept(losses, labelled)
+        total, *_ = tiled_cross_entropy(logits, labels, kept, align_corners)
+        loss = self.loss_weight * total / kept.sum().clamp(min=1)
+        return loss, pixel_accuracy(correct, labelled)
 
     def _kept(self, losses: Tensor, labelled: Tensor) -> Tensor:
         # The loss is minus the logarithm of the probability: low probabilities are high losses.

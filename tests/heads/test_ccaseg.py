@@ -25,6 +25,7 @@ def build(case: str) -> nn.Module:
             channels=128,
             num_classes=150,
             dropout_ratio=0,
+            loss_decode=dict(type='UpsampledCrossEntropyLoss'),  # as in the configs
             **VARIANTS[case],
         )
     )

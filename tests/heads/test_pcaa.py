@@ -55,11 +55,11 @@ def data_samples(label: Tensor) -> list[SegDataSample]:
 
 def assert_gradients_match(module: nn.Module, expected: dict[str, float], released_key) -> None:
     for key, parameter in module.named_parameters():
-        norm, released = parameter.grad.double().norm().item(), released_key(key)
+        norm, released = parameter.grad.norm().item(), released_key(key)
         if released.endswith(NO_EFFECT):
             assert norm < 1e-5, key
         else:
-            assert norm == pytest.approx(expected[released], rel=2e-3), key
+            assert norm == pytest.approx(expected[released], rel=1e-3), key
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,11 @@ def assert_gradients_match(module: nn.Module, expected: dict[str, float], releas
     [('pcaa-r50-19', 'train'), ('pcaa-small-150', 'train'), ('pcaa-small-150', 'rare')],
 )
 def test_training_matches_the_release(name: str, section: str) -> None:
-    case, head = load_case(name), build(name).train()
+    # In float64: in float32 the gradient of the region fusion's bias, one number in which nearly
+    # everything cancels, differs by a percent from one CPU to the next.
+    case, head = load_case(name), build(name).double().train()
     expected = case[section]
-    (x,) = (x.requires_grad_() for x in features(case['input_shapes']))
+    (x,) = (x.double().requires_grad_() for x in features(case['input_shapes']))
     label = label_map(case, section)
 
     losses = head.loss([x], data_samples(label), None)
@@ -85,7 +87,7 @@ def test_training_matches_the_release(name: str, section: str) -> None:
     (losses['loss_ce'] + losses['loss_cls']).backward()
     assert_gradients_match(head, expected['grad_norms'], head.released_keys.released_key)
     input_norm = expected['input_grad_norms']['input0']
-    assert x.grad.double().norm().item() == pytest.approx(input_norm, rel=2e-3)
+    assert x.grad.norm().item() == pytest.approx(input_norm, rel=1e-3)
 
 
 @pytest.mark.parametrize('name', CASES)
@@ -160,7 +162,7 @@ def test_auxiliary_branch_matches_the_release() -> None:
     for key, parameter in auxiliary.named_parameters():
         path, _, leaf = key.rpartition('.')
         norm = expected['grad_norms'][f'{released[path]}.{leaf}']
-        assert parameter.grad.double().norm().item() == pytest.approx(norm, rel=2e-3), key
+        assert parameter.grad.norm().item() == pytest.approx(norm, rel=2e-3), key
 
 
 def in_each_region(attention: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -253,6 +255,7 @@ def tiny_model(in_channels: int = 32, channels: int = 8, num_classes: int = 5) -
     """Build a model with the structure of the R50 configs, whose auxiliary head is of any width."""
     config = Config.fromfile(CONFIGS / 'R50/pcaa.r50.768x768.city.60k.py').model
     init_default_scope('mmseg')
+    config.type = 'EncoderDecoder'  # the lean one would compare the widths
     config.backbone.update(depth=18, base_channels=4, stem_channels=8, init_cfg=None)
     config.decode_head.update(in_channels=32, channels=8, num_classes=num_classes)
     config.auxiliary_head.update(

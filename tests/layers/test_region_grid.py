@@ -1,7 +1,10 @@
 """Maps are cut into disjoint regions and come back whole."""
 
+import shutil
+
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from segheads.layers import RegionGrid
 
@@ -21,3 +24,21 @@ def test_regions_cover_the_map_once(size: tuple[int, int], bins: tuple[int, int]
         rows = slice(row * size[0] // bins[0], (row + 1) * size[0] // bins[0])
         columns = slice(column * size[1] // bins[1], (column + 1) * size[1] // bins[1])
         assert torch.equal(region[grid.inside[index]], x[0, 0, rows, columns].flatten())
+
+
+@pytest.mark.skipif(not shutil.which('g++'), reason='no compiler')
+def test_is_compiled_once_for_all_sizes() -> None:
+    torch.compiler.reset()
+    counters.clear()
+
+    mixing = torch.randn(3, 3)
+
+    def mix(x: torch.Tensor) -> torch.Tensor:
+        grid = RegionGrid(x.shape[2:], (4, 4), x.device)
+        return grid.merge(grid.split(x) @ mixing, x.shape[2:])
+
+    compiled = torch.compile(mix, fullgraph=True, dynamic=True)
+    for size in ((16, 24), (15, 21), (40, 13)):
+        x = torch.randn(2, 3, *size)
+        torch.testing.assert_close(compiled(x), torch.einsum('bchw,cd->bdhw', x, mixing))
+    assert counters['stats']['unique_graphs'] == 1

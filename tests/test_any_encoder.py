@@ -1,0 +1,118 @@
+"""Every head behind every encoder, with no widths given; and the configs of the docs page."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from head_cases import samples
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from torch import nn
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / 'docs' / 'any_encoder.md'
+CONFIGS = ROOT / 'local_configs'
+BATCH_NORM = dict(type='BN')
+
+ENCODERS = {
+    'MiT': dict(
+        type='MixVisionTransformer',
+        embed_dims=8,
+        num_layers=[1] * 4,
+        num_heads=[1] * 4,
+        sr_ratios=[8, 4, 2, 1],
+    ),
+    'MSCAN': dict(
+        type='MSCAN',
+        embed_dims=[8, 12, 16, 20],
+        mlp_ratios=[2] * 4,
+        depths=[1] * 4,
+        norm_cfg=BATCH_NORM,
+    ),
+    'EfficientFormerV2': dict(type='EfficientFormerV2', arch='S0'),
+    'ResNetV1c': dict(
+        type='ResNetV1c',
+        depth=18,
+        stem_channels=8,
+        base_channels=8,
+        strides=(1, 2, 1, 1),
+        dilations=(1, 1, 2, 4),
+        norm_cfg=BATCH_NORM,
+    ),
+    'Swin': dict(
+        type='SwinTransformer',
+        embed_dims=8,
+        depths=[1, 2, 1, 1],
+        num_heads=[1, 2, 4, 8],
+        window_size=4,
+    ),
+    'ConvNeXt': dict(type='TIMMBackbone', model_name='convnext_atto', pretrained=False),
+    'timm features_only': dict(
+        type='TIMMBackbone',
+        model_name='mobilenetv3_small_050',
+        pretrained=False,
+        out_indices=(1, 2, 3, 4),
+    ),
+}
+
+COMMON = dict(channels=16, num_classes=5, norm_cfg=BATCH_NORM)
+COARSE_STAGE = dict(COMMON, type='FCNHead', in_index=2, num_convs=1, concat_input=False)
+HEADS = {
+    'CCASeg': dict(COMMON, type='CCASegHead', num_blocks=1),
+    'SASFormer': dict(COMMON, type='SASFormerHead', num_heads=(1, 2, 4, 4)),
+    'CCSNet': [COARSE_STAGE, dict(COMMON, type='CCSNetHead', top_k=3)],
+    'CGRSeg': dict(COMMON, type='CGRSegHead', in_index=[1, 2, 3], num_context_blocks=1),
+    'PCAA': dict(COMMON, type='PCAAHead', in_index=[1, 2, 3], input_transform='resize_concat'),
+}
+
+
+def build(**model: object) -> nn.Module:
+    """Build a segmentor around heads, one or a cascade."""
+    cascade = isinstance(model['decode_head'], list)
+    kind = 'LeanCascadeEncoderDecoder' if cascade else 'LeanEncoderDecoder'
+    stages = dict(num_stages=len(model['decode_head'])) if cascade else {}
+    return MODELS.build(dict(dict(type=kind, test_cfg=ConfigDict(mode='whole'), **stages), **model))
+
+
+def train_and_predict(model: nn.Module, num_classes: int, size: tuple[int, int] = (64, 64)) -> None:
+    """Check that a training step has a finite loss, and that a prediction has the image's size."""
+    torch.manual_seed(0)
+    model.init_weights()
+    images = torch.randn(2, 3, *size)
+    losses = model.train().loss(images, samples(2, *size, num_classes))
+    loss = sum(value.sum() for name, value in losses.items() if 'loss' in name)
+    assert torch.isfinite(loss)
+    loss.backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+    with torch.no_grad():
+        result = model.eval().predict(images)
+    assert result[0].pred_sem_seg.data.shape == (1, *size)
+
+
+@pytest.mark.parametrize('encoder', ENCODERS)
+@pytest.mark.parametrize('head', HEADS)
+def test_trains_and_predicts_without_widths(head: str, encoder: str) -> None:
+    if ENCODERS[encoder]['type'] in ('EfficientFormerV2', 'TIMMBackbone'):
+        pytest.importorskip('timm')
+    init_default_scope('mmseg')
+    model = build(backbone=ENCODERS[encoder], decode_head=HEADS[head])
+    train_and_predict(model, num_classes=5)
+
+
+def page_configs() -> list[str]:
+    """Python blocks of the docs page; each is a config."""
+    return re.findall(r'```python\n(.*?)```', PAGE.read_text(encoding='utf-8'), re.DOTALL)
+
+
+@pytest.mark.parametrize('text', page_configs(), ids=range(len(page_configs())))
+def test_configs_of_the_docs_page_run(text: str) -> None:
+    if 'EfficientFormerV2' in text or 'TIMMBackbone' in text:
+        pytest.importorskip('timm')
+    init_default_scope('mmseg')
+    # Weights would be downloaded, and `_base_` is relative to a folder in `local_configs`.
+    text = text.replace('pretrained=True', 'pretrained=False')
+    text = text.replace('../_base_', f'{CONFIGS.as_posix()}/_base_')
+    model = MODELS.build(Config.fromstring(text, '.py').model)
+    train_and_predict(model, model.num_classes, size=(128, 128))
