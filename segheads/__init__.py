@@ -1,7 +1,8 @@
 """Five published decode heads as an MMSegmentation plugin.
 
 Importing the package registers everything with MMSegmentation's registries; a config does so with
-``custom_imports = dict(imports=['segheads'], allow_failed_imports=False)``.
+``custom_imports = dict(imports=['segheads'], allow_failed_imports=False)``. In Python, ``load``
+makes a model of a config, ``predict`` finds the classes in images, and ``draw`` shows them.
 """
 
 from . import compat
@@ -9,7 +10,26 @@ from . import compat
 # Before anything imports `mmseg`: next to some versions of MMCV it cannot be imported otherwise.
 compat.apply()
 
-from . import backbones, datasets, engine, heads, losses  # noqa: E402
+from . import backbones, checkpoints, datasets, engine, heads, losses, segmentors  # noqa: E402
+from .drawing import draw  # noqa: E402
+from .fusion import fuse  # noqa: E402
+from .inference import load, predict  # noqa: E402
+from .model_names import list_models  # noqa: E402
 from .version import __version__  # noqa: E402
 
-__all__ = ['__version__', 'backbones', 'compat', 'datasets', 'engine', 'heads', 'losses']
+__all__ = [
+    '__version__',
+    'backbones',
+    'checkpoints',
+    'compat',
+    'datasets',
+    'draw',
+    'engine',
+    'fuse',
+    'heads',
+    'list_models',
+    'load',
+    'losses',
+    'predict',
+    'segmentors',
+]

@@ -104,14 +104,16 @@ def test_configs_are_found_without_a_clone(wheel: zipfile.ZipFile, tmp_path: Pat
         'from mmengine.hub import get_config\n'
         'print(segheads.__file__)\n'
         f'print(get_config("segheads::{name}").model.decode_head.type)\n'
-        'print(Config.fromfile("mine.py").model.decode_head.type)\n',
+        'print(Config.fromfile("mine.py").model.decode_head.type)\n'
+        'print("ccaseg_b0_ade20k" in segheads.list_models())\n',
         cwd=elsewhere,
         PYTHONPATH=str(tmp_path / 'site'),
     ).splitlines()
-    assert printed[-3:] == [
+    assert printed[-4:] == [
         str(tmp_path / 'site' / 'segheads' / '__init__.py'),
         'CCASegHead',
         'CCASegHead',
+        'True',
     ]
 
 

@@ -1,6 +1,6 @@
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
-    type='CascadeEncoderDecoder',
+    type='LeanCascadeEncoderDecoder',
     num_stages=2,
     data_preprocessor=dict(
         type='SegDataPreProcessor',
@@ -42,7 +42,7 @@ model = dict(
             num_classes=150,
             norm_cfg=norm_cfg,
             align_corners=False,
-            loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=0.4),
+            loss_decode=dict(type='UpsampledCrossEntropyLoss', loss_weight=0.4),
         ),
         dict(
             type='CCSNetHead',
@@ -54,7 +54,7 @@ model = dict(
             num_classes=150,
             norm_cfg=norm_cfg,
             align_corners=False,
-            loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
+            loss_decode=dict(type='UpsampledCrossEntropyLoss', loss_weight=1.0),
         ),
     ],
     train_cfg=dict(),

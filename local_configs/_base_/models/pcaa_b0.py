@@ -1,6 +1,6 @@
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
-    type='EncoderDecoder',
+    type='LeanEncoderDecoder',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
         mean=[123.675, 116.28, 103.53],
@@ -39,9 +39,7 @@ model = dict(
         num_classes=150,
         norm_cfg=norm_cfg,
         align_corners=False,
-        loss_decode=dict(
-            type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0, avg_non_ignore=True
-        ),
+        loss_decode=dict(type='UpsampledCrossEntropyLoss', loss_weight=1.0, avg_non_ignore=True),
         loss_region=dict(type='RegionClassificationLoss', loss_weight=1.0),
     ),
     train_cfg=dict(),

@@ -1,0 +1,85 @@
+"""What an exported file computes: from an image to its logits or its class map."""
+
+import torch
+from mmengine.model import revert_sync_batchnorm
+from mmseg.models.utils import resize
+from torch import Tensor, nn
+
+from segheads.fusion import fuse
+
+
+class DeployedModel(nn.Module):
+    """A segmentor as one function of one tensor.
+
+    The image is segmented whole, and not padded: ``test_cfg.mode='slide'`` and the padding of
+    ``data_preprocessor.test_cfg`` do not become part of it.
+
+    Args:
+        segmentor (nn.Module): ``EncoderDecoder``, ``CascadeEncoderDecoder`` or one derived from
+            them, on a CPU. It is switched to evaluation, and a copy is taken of it with its batch
+            norms folded into the convolutions (:func:`segheads.fuse`).
+        with_preprocessing (bool): Whether the image is given as it is read, uint8 in the order of
+            channels of the config's data pipeline (BGR, as OpenCV has it, in all configs here),
+            and converted and normalised inside. Else it is given in float32, as the
+            ``data_preprocessor`` yields it. Default: False.
+        with_argmax (bool): Whether class indices are returned instead of logits. Default: False.
+    """
+
+    def __init__(
+        self, segmentor: nn.Module, with_preprocessing: bool = False, with_argmax: bool = False
+    ) -> None:
+        super().__init__()
+        self.segmentor = fuse(revert_sync_batchnorm(segmentor).eval())
+        self.with_preprocessing = with_preprocessing
+        self.with_argmax = with_argmax
+        self.eval().requires_grad_(False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Segment images.
+
+        Args:
+            image (Tensor): Images (B, C, H, W), uint8 or float32 as said above.
+
+        Returns:
+            Tensor: Logits (B, num_classes, H, W), or class indices (B, H, W) in int64.
+        """
+        logits = self.logits(image)
+        return self.classes(logits) if self.with_argmax else logits
+
+    def logits(self, image: Tensor) -> Tensor:
+        """Return the logits (B, num_classes, H, W) of images (B, C, H, W), at their size."""
+        x = self._preprocess(image) if self.with_preprocessing else image
+        logits = self.segmentor(x, mode='tensor')
+        align_corners = self.segmentor.align_corners
+        # Without the warning of MMSegmentation, which would look at the size.
+        return resize(logits, image.shape[2:], None, 'bilinear', align_corners, warning=False)
+
+    def classes(self, logits: Tensor) -> Tensor:
+        """Return the class indices (B, H, W) of logits (B, num_classes, H, W)."""
+        if logits.shape[1] > 1:
+            return logits.argmax(dim=1)
+        return (logits.squeeze(1).sigmoid() > self.threshold).long()
+
+    def example(self, batch: int, height: int, width: int) -> Tensor:
+        """Draw images of noise, the same in each call, of the type that ``forward`` takes."""
+        generator = torch.Generator().manual_seed(0)
+        first = next(m for m in self.segmentor.backbone.modules() if isinstance(m, nn.Conv2d))
+        shape = (batch, first.in_channels, height, width)
+        if self.with_preprocessing:
+            return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+        return torch.randn(shape, generator=generator)
+
+    @property
+    def threshold(self) -> float | None:
+        """The probability from which on a pixel is of the single class of a binary model."""
+        head = self.segmentor.decode_head
+        return (head[-1] if isinstance(head, nn.ModuleList) else head).threshold
+
+    def _preprocess(self, image: Tensor) -> Tensor:
+        preprocessor = self.segmentor.data_preprocessor
+        if preprocessor.channel_conversion and image.shape[1] == 3:
+            image = image.flip(1)
+        x = image.float()
+        if preprocessor._enable_normalize:
+            x = (x - preprocessor.mean) / preprocessor.std
+        return x
