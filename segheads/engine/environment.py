@@ -1,6 +1,7 @@
 """Distributed runs on machines without a GPU, which MMEngine's launchers do not foresee."""
 
 import datetime
+import gc
 import os
 import subprocess
 
@@ -125,6 +126,9 @@ def leave_process_group() -> None:
     A process that ends without it may be aborted by a thread of gloo's that still runs.
     """
     if distributed.is_available() and distributed.is_initialized():
+        # gloo's threads end with the last reference to the group. The wrapped model holds one, and
+        # is part of cycles.
+        gc.collect()
         distributed.destroy_process_group()
 
 

@@ -1,13 +1,17 @@
 """Several processes on a CPU."""
 
+from pathlib import Path
+
 import pytest
 from mmengine.config import Config
 from tiny_run import sentence
+from torch import nn
 
 from segheads.engine import environment
 from segheads.engine.environment import (
     check_launcher,
     join_process_group,
+    leave_process_group,
     local_rank,
     replace_sync_batch_norm,
 )
@@ -84,3 +88,21 @@ def test_mpi_on_cpus(joined, monkeypatch):
     monkeypatch.setenv('MASTER_PORT', '29601')
     join_process_group('mpi')
     assert joined == [('gloo', {}, ['1', '2', '127.0.0.1', '29601'])]
+
+
+@pytest.mark.skipif(not Path('/proc/self/task').exists(), reason='threads are listed on Linux')
+def test_no_thread_of_a_group_outlives_it(tmp_path):
+    environment.distributed.init_process_group(
+        'gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1
+    )
+    model = nn.parallel.DistributedDataParallel(nn.Linear(1, 1))
+    model.runner = [model]
+    del model
+    assert gloo_threads()
+    leave_process_group()
+    assert not gloo_threads()
+
+
+def gloo_threads():
+    names = [task.read_text() for task in Path('/proc/self/task').glob('*/comm')]
+    return [name for name in names if 'gloo' in name]
