@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segheads.checkpoints.ccaseg import ccaseg_key_table
-from segheads.layers import adaptive_avg_pool2d
+from segheads.layers import PointwiseConv2d, adaptive_avg_pool2d
 
 from .arguments import resolve_in_index
 
@@ -315,6 +315,7 @@ class CCASegHead(BaseDecodeHead):
         self.bottleneck = ConvModule(in_channels[-1], channels, 1, norm_cfg=norm_cfg)
         self.released_keys = ccaseg_key_table(num_levels, num_blocks, out_level)
         self.released_keys.register(self)
+        PointwiseConv2d.convert(self)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Predict the class scores.

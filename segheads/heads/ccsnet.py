@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segheads.checkpoints.ccsnet import ccsnet_key_table
+from segheads.layers import PointwiseConv2d, pointwise_conv2d
 
 from .arguments import resolve_in_index
 
@@ -185,6 +186,7 @@ class CCSNetHead(BaseCascadeDecodeHead):
         )
         self.released_keys = ccsnet_key_table(num_levels)
         self.released_keys.register(self)
+        PointwiseConv2d.convert(self)
 
     def forward(self, inputs: Sequence[Tensor], prev_output: Tensor) -> Tensor:
         """Predict the class scores.
@@ -214,7 +216,7 @@ class CCSNetHead(BaseCascadeDecodeHead):
         # their resizing: each level takes its part of the weight at its own size.
         fuse_weights = reversed(self.fuse.conv.weight.chunk(len(features), dim=1))
         fused = [
-            F.conv2d(attention(x, key, value, selected), weight)
+            pointwise_conv2d(attention(x, key, value, selected), weight)
             for attention, x, weight in zip(self.attentions, features, fuse_weights, strict=True)
         ]
         # The last two levels have the size of the coarse logits: one resizing serves both.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segheads.checkpoints.cgrseg import cgrseg_key_table
-from segheads.layers import adaptive_avg_pool2d
+from segheads.layers import PointwiseConv2d, adaptive_avg_pool2d
 
 from .arguments import resolve_in_index
 
@@ -282,6 +282,7 @@ class CGRSegHead(BaseDecodeHead):
         self.guidance = DynamicPrototypeGuidance(channels)
         self.released_keys = cgrseg_key_table(len(in_channels), num_context_blocks)
         self.released_keys.register(self)
+        PointwiseConv2d.convert(self)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Predict the class scores.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segheads.checkpoints.pcaa import PCAA_MODEL_KEYS, pcaa_key_tables
-from segheads.layers import DefaultConvModule, RegionGrid
+from segheads.layers import DefaultConvModule, PointwiseConv2d, RegionGrid
 
 
 class PartialClassActivationAttention(nn.Module):
@@ -184,6 +184,7 @@ class PCAAHead(BaseDecodeHead):
         self.released_keys, other_keys = pcaa_key_tables(len(stage_bins), dropout_ratio > 0)
         other_keys.register(self)
         self.released_keys.register(self)
+        PointwiseConv2d.convert(self)
         self.released_model_keys = PCAA_MODEL_KEYS
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:

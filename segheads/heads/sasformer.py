@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segheads.checkpoints.key_table import KeyTable
-from segheads.layers import adaptive_avg_pool2d
+from segheads.layers import PointwiseConv2d, adaptive_avg_pool2d, pointwise_conv2d
 
 from .arguments import resolve_in_index
 
@@ -285,6 +285,7 @@ class SASFormerHead(BaseDecodeHead):
         )
         # The names in the authors' checkpoints are not known.
         self.released_keys = KeyTable({})
+        PointwiseConv2d.convert(self)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Predict the class scores.
@@ -315,10 +316,10 @@ class SASFormerHead(BaseDecodeHead):
         # The 1x1 convolution over all levels, concatenated, commutes with their resizing: each
         # level takes its part of the weight at its own size.
         weights = self.fusion.conv.weight.split(self.in_channels, dim=1)
-        x = F.conv2d(maps[0], weights[0], self.fusion.conv.bias)  # which it has once fused
+        x = pointwise_conv2d(maps[0], weights[0], self.fusion.conv.bias)  # which it has once fused
         size = x.shape[2:]
         for level, weight in zip(maps[1:], weights[1:], strict=True):
-            level = F.conv2d(level, weight)
+            level = pointwise_conv2d(level, weight)
             x = x + resize(level, size, mode='bilinear', align_corners=False)
         x = self.fusion.norm(x)
         return self.fusion.activate(x) if self.fusion.with_activation else x

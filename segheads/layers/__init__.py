@@ -2,6 +2,14 @@
 
 from .adaptive_pooling import adaptive_avg_pool2d
 from .default_init import DefaultConvModule, PyTorchDefaultInit
+from .pointwise_conv import PointwiseConv2d, pointwise_conv2d
 from .region_grid import RegionGrid
 
-__all__ = ['DefaultConvModule', 'PyTorchDefaultInit', 'RegionGrid', 'adaptive_avg_pool2d']
+__all__ = [
+    'DefaultConvModule',
+    'PointwiseConv2d',
+    'PyTorchDefaultInit',
+    'RegionGrid',
+    'adaptive_avg_pool2d',
+    'pointwise_conv2d',
+]
