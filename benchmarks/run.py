@@ -44,8 +44,8 @@ class Benchmark:
 
     def __init__(self, quick: bool) -> None:
         self.quick = quick
-        self.seconds = 1 if quick else 6
-        self.rounds = (2, 25)
+        self.seconds = 1 if quick else 10
+        self.rounds = (2 if quick else 3, 25)
         # Behind a ResNet with dilation everything takes seconds, and so does UPerHead.
         self.groups = [
             [subject for subject in group if not quick or subject.name != UPERHEAD]
