@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 import pytest
-from tiny_run import sentence
+from tiny_run import ROOT, sentence
 
 from segheads.engine.command_line import add_common_arguments
 from segheads.engine.configuration import default_work_dir, load_config, require_keys
@@ -67,6 +67,14 @@ def test_options_override_settings(workspace):
     cfg = load_config('tiny.py', {'model.backbone.init_cfg': None, 'env_cfg.new_key': 1})
     assert cfg.model.backbone.init_cfg is None
     assert cfg.env_cfg.new_key == 1
+
+
+def test_loading_without_workers(workspace):
+    config = str(ROOT / 'local_configs/ccaseg/B0/ccaseg.b0.128x160.synthetic.demo.py')
+    assert load_config(config).train_dataloader.persistent_workers
+    cfg = load_config(config, {'train_dataloader.num_workers': 0})
+    assert not cfg.train_dataloader.persistent_workers
+    assert cfg.test_dataloader.persistent_workers
 
 
 def test_a_misspelt_option(workspace):
