@@ -65,8 +65,8 @@ setup(
     cmdclass={'build_py': BuildWithUserFiles},
     python_requires='>=3.10,<3.14',
     install_requires=[
-        'torch>=2.1',  # below 2.3 it also needs numpy<2, which a requirement cannot express
-        'torchvision>=0.16',
+        'torch>=2.6',  # older ones can run code in checkpoints, even with weights_only=True
+        'torchvision>=0.21',
         'numpy>=1.26',
         'mmengine>=0.10.6,<1.0',
         'mmsegmentation>=1.2.2,<2.0',

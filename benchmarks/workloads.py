@@ -8,7 +8,7 @@ import torch
 from mmseg.models.segmentors import BaseSegmentor
 from torch import Tensor, nn
 
-from segheads.engine.compilation import compile_network, compile_networks
+from segheads.training.compilation import compile_network, compile_networks
 
 from .subjects import Subject, labels
 

@@ -10,11 +10,10 @@ from . import compat
 # Before anything imports `mmseg`: next to some versions of MMCV it cannot be imported otherwise.
 compat.apply()
 
-from . import backbones, checkpoints, datasets, engine, heads, losses, segmentors  # noqa: E402
-from .drawing import draw  # noqa: E402
+from . import backbones, checkpoints, datasets, heads, losses, segmentors, training  # noqa: E402
+from .configs.names import list_models  # noqa: E402
 from .fusion import fuse  # noqa: E402
-from .inference import load, predict  # noqa: E402
-from .model_names import list_models  # noqa: E402
+from .inference import draw, load, predict  # noqa: E402
 from .version import __version__  # noqa: E402
 
 __all__ = [
@@ -24,7 +23,6 @@ __all__ = [
     'compat',
     'datasets',
     'draw',
-    'engine',
     'fuse',
     'heads',
     'list_models',
@@ -32,4 +30,5 @@ __all__ = [
     'losses',
     'predict',
     'segmentors',
+    'training',
 ]

@@ -8,33 +8,57 @@ onedl-mmsegmentation, which are imported under the original names.
 import importlib
 import importlib.metadata
 import importlib.util
-import pickle
 import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 import torch
 
 _COMPILED_OPERATORS = 'mmcv._ext'
 _NEWEST_MMCV_FOR_MMSEG = '2.1.0'
+_OLDEST_SAFE_TORCH = (2, 6)
 
 
 def apply() -> None:
     """Apply every workaround that the installed versions need; a second call changes nothing.
 
     Raises:
-        ImportError: If MMCV is not installed.
+        ImportError: If PyTorch is too old, or MMCV is not installed.
     """
+    require_safe_torch()
     require_mmcv()
     accept_newer_mmcv()
     provide_operator_placeholders()
-    allow_mmengine_checkpoints()
     find_packages_without_pkg_resources()
     find_configs_of_packages()
+
+
+def require_safe_torch() -> None:
+    """Refuse versions of PyTorch that run code in checkpoints.
+
+    Before 2.6 even ``torch.load(..., weights_only=True)`` can run code that a file contains
+    (CVE-2025-32434), so reading a checkpoint cannot be made safe there.
+
+    Raises:
+        ImportError: If PyTorch is older.
+    """
+    if _release(torch.__version__) < _OLDEST_SAFE_TORCH:
+        oldest = '.'.join(map(str, _OLDEST_SAFE_TORCH))
+        raise ImportError(
+            f'segheads needs PyTorch {oldest} or newer, and {torch.__version__} is installed: '
+            'older ones can run code that a checkpoint contains, even with weights_only=True '
+            f'(CVE-2025-32434); run `pip install "torch>={oldest}" torchvision`.'
+        )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    from packaging.version import Version
+
+    return Version(version).release
 
 
 def require_mmcv() -> None:
@@ -71,10 +95,9 @@ def accept_newer_mmcv() -> None:
         return
     except AssertionError:
         import mmcv
-        from packaging.version import Version
 
         installed = mmcv.__version__
-        if not Version('2.2.0') <= Version(installed) < Version('3.0'):
+        if not (2, 2) <= _release(installed) < (3,):
             raise
 
     mmcv.__version__ = _NEWEST_MMCV_FOR_MMSEG
@@ -146,75 +169,6 @@ def _import_afresh(package: str) -> ModuleType:
     return importlib.import_module(package)
 
 
-def allow_mmengine_checkpoints() -> None:
-    """Allow ``torch.load`` to read what MMEngine writes into every checkpoint, and no more.
-
-    Without this, resuming, testing and ``init_model`` fail with PyTorch >= 2.6, which loads with
-    ``weights_only=True``: "Unsupported global: mmengine.logging.history_buffer.HistoryBuffer".
-    MMEngine 0.10 stores its log history as HistoryBuffer objects, which hold numpy arrays.
-    MMEngine's fork allows these for the length of its own calls of ``torch.load``; here they stay
-    allowed.
-    """
-    if _can_allow_types():
-        from .checkpoints.allowed_types import record_types
-
-        allowed = [(value, name) for name, value in record_types().items()]
-        torch.serialization.add_safe_globals(allowed)
-
-
-def load_weights_only(path: str | Path, map_location: Any = None) -> Any:
-    """Call ``torch.load(..., weights_only=True)`` with MMEngine's types allowed.
-
-    Before PyTorch 2.6 ``weights_only`` cannot be told of further types by the names that stand in
-    a file. There the same restriction comes from an unpickler that finds nothing but the allowed
-    names; :mod:`segheads.checkpoints.inspection`, which must have passed the file, has made sure
-    that these are not changed either.
-
-    Args:
-        path (str | Path): The checkpoint.
-        map_location (optional): As for ``torch.load``. Default: None.
-
-    Returns:
-        Any: The content.
-
-    Raises:
-        UnpicklingError: If the file names anything else.
-    """
-    if _can_allow_types():
-        return torch.load(path, map_location=map_location, weights_only=True)
-    return torch.load(
-        path, map_location=map_location, weights_only=False, pickle_module=_RestrictedPickle
-    )
-
-
-def _can_allow_types() -> bool:
-    from packaging.version import Version
-
-    return Version(torch.__version__).release >= (2, 6)
-
-
-class _RestrictedUnpickler(pickle.Unpickler):
-    """Finds the names that a checkpoint may hold and no other."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        from .checkpoints.allowed_types import allowed_types, full_name
-
-        path = full_name(module, name)
-        if path not in allowed_types():
-            raise pickle.UnpicklingError(f'{path} is not allowed in a checkpoint.')
-        return allowed_types()[path]
-
-
-class _RestrictedPickle:
-    """What ``torch.load`` uses of the module pickle."""
-
-    Unpickler = _RestrictedUnpickler
-
-    @staticmethod
-    def load(file: BinaryIO, **options: Any) -> Any:
-        return _RestrictedUnpickler(file, **options).load()
-
-
 def find_packages_without_pkg_resources() -> None:
     """Let MMEngine find installed packages where setuptools no longer brings ``pkg_resources``.
 
@@ -284,6 +238,4 @@ def is_tracing() -> bool:
 
     PyTorch itself tells in all versions that trace our layers for any size.
     """
-    import torch
-
     return getattr(torch.compiler, 'is_compiling', bool)()

@@ -9,7 +9,7 @@ from mmseg.models.backbones.resnet import BasicBlock, Bottleneck, ResNet
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .engine.mistakes import UserMistake
+from .mistakes import UserMistake
 
 # What follows what inside the modules of others: pairs of paths to a convolution and a norm, in the
 # order in which they are applied. Modules of this package say it themselves, in `fused_pairs`.

@@ -5,8 +5,9 @@ import torch
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.visualization import Visualizer
+from tiny_run import forget_visualizers, write_workspace
 
-import segheads  # noqa: F401  registers everything
+from segheads.configs.loading import load_config
 
 # Tiny tensors: more threads cost more than they give, and parallel workers would fight for cores.
 torch.set_num_threads(1)
@@ -21,3 +22,17 @@ def fresh_mmengine() -> None:
     for manager in (DefaultScope, MMLogger, MessageHub, Visualizer):
         manager._instance_dict.clear()
     init_default_scope('mmseg')
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """A folder with a tiny config and its data, as the working directory."""
+    monkeypatch.chdir(tmp_path)
+    yield write_workspace(tmp_path)
+    forget_visualizers()
+
+
+@pytest.fixture
+def cfg(workspace):
+    """The tiny config."""
+    return load_config('tiny.py')

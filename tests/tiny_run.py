@@ -11,7 +11,7 @@ import pytest
 from mmengine.visualization import Visualizer
 from PIL import Image
 
-from segheads.engine.mistakes import UserMistake
+from segheads.mistakes import UserMistake
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -18,12 +18,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from segheads.engine.command_line import add_config_options, run_tool
-from segheads.engine.configuration import load_config, require_keys
-from segheads.engine.data_check import find_transform, leaf_datasets
-from segheads.engine.dataset_scan import DatasetScan, DatasetScanner
-from segheads.engine.mistakes import UserMistake
-from segheads.engine.preflight import check_modules, classes_of_head, ignored_labels
+from segheads.commands.command_line import add_config_options, run_tool
+from segheads.configs.loading import load_config, require_keys
+from segheads.configs.preflight import check_modules, classes_of_head, ignored_labels
+from segheads.data.checks import find_transform, leaf_datasets
+from segheads.data.scan import DatasetScan, DatasetScanner
+from segheads.mistakes import UserMistake
 
 SPLITS = ('train', 'val', 'test')
 

@@ -13,8 +13,8 @@ import torch
 from matplotlib.patches import Patch
 from mmengine.runner import Runner
 
-from segheads.engine.command_line import build_runner, run_tool
-from segheads.engine.configuration import load_config
+from segheads.commands.command_line import build_runner, run_tool
+from segheads.configs.loading import load_config
 
 CONFIG = Path(__file__).parents[1] / 'local_configs/ccaseg/B0/ccaseg.b0.128x160.synthetic.demo.py'
 

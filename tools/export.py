@@ -15,12 +15,12 @@ from pathlib import Path
 
 import segheads
 from segheads.checkpoints import trust_checkpoints
-from segheads.engine.command_line import add_config_options, add_trust_argument, run_tool
-from segheads.engine.configuration import load_config, require_keys
-from segheads.engine.mistakes import UserMistake
+from segheads.commands.command_line import add_config_options, add_trust_argument, run_tool
+from segheads.configs.loading import load_config, require_keys
 from segheads.export.comparison import TOLERANCE, compare
 from segheads.export.deployed_model import DeployedModel
 from segheads.export.file_formats import FILE_FORMATS, write
+from segheads.mistakes import UserMistake
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:

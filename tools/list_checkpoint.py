@@ -17,9 +17,9 @@ from torch import Tensor
 
 from segheads.checkpoints import read_checkpoint, trust_checkpoints
 from segheads.checkpoints.contents import weights_of
-from segheads.engine.checkpoint_fit import check_checkpoint_file
-from segheads.engine.command_line import add_trust_argument, run_tool
-from segheads.engine.mistakes import UserMistake, near_matches
+from segheads.checkpoints.fit import check_checkpoint_file
+from segheads.commands.command_line import add_trust_argument, run_tool
+from segheads.mistakes import UserMistake, near_matches
 
 
 def read_weights(path: str) -> dict[str, Tensor]:

@@ -17,8 +17,8 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from segheads.engine.command_line import run_tool
-from segheads.engine.mistakes import UserMistake
+from segheads.commands.command_line import run_tool
+from segheads.mistakes import UserMistake
 from segheads.report.model_cost import model_cost
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'local_configs'

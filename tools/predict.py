@@ -24,11 +24,11 @@ from torch import nn
 
 import segheads
 from segheads.checkpoints import trust_checkpoints
-from segheads.drawing import class_areas, draw_legend, paint
-from segheads.engine.command_line import add_trust_argument, run_tool
-from segheads.engine.mistakes import UserMistake
-from segheads.images import read_image
-from segheads.inference import batches_of_one_size
+from segheads.commands.command_line import add_trust_argument, run_tool
+from segheads.inference.drawing import class_areas, draw_legend, paint
+from segheads.inference.images import read_image
+from segheads.inference.prediction import batches_of_one_size
+from segheads.mistakes import UserMistake
 
 IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.gif', '.tif', '.tiff', '.webp'}
 VIDEO_SUFFIXES = {'.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm'}

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from segheads.checkpoints import read_checkpoint, trust_checkpoints
 from segheads.checkpoints.contents import check_target, weights_of, write_weights
-from segheads.engine.checkpoint_fit import check_checkpoint_file
-from segheads.engine.command_line import add_trust_argument, run_tool
-from segheads.engine.mistakes import UserMistake
+from segheads.checkpoints.fit import check_checkpoint_file
+from segheads.commands.command_line import add_trust_argument, run_tool
+from segheads.mistakes import UserMistake
 
 
 def publish(source: str, target: Path) -> Path:

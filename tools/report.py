@@ -17,8 +17,8 @@ from mmengine.registry import init_default_scope
 from rich.progress import track
 
 from segheads.checkpoints import trust_checkpoints
-from segheads.engine.command_line import add_trust_argument, run_tool
-from segheads.engine.mistakes import UserMistake, sentence_for
+from segheads.commands.command_line import add_trust_argument, run_tool
+from segheads.mistakes import UserMistake, sentence_for
 from segheads.report.evaluation import ModelOnData
 from segheads.report.model_cost import ModelCost, model_cost
 from segheads.report.page import ReportedRun, write_page

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import segheads
 from segheads.checkpoints import trust_checkpoints
-from segheads.engine.command_line import add_trust_argument, run_tool
-from segheads.engine.mistakes import UserMistake
+from segheads.commands.command_line import add_trust_argument, run_tool
+from segheads.mistakes import UserMistake
 
 if TYPE_CHECKING:
     from segheads.web.app import ServedModel

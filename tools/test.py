@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from mmengine.config import Config
 
 from segheads.checkpoints import trust_checkpoints
-from segheads.engine.checkpoint_fit import check_checkpoint_file
-from segheads.engine.command_line import add_common_arguments, build_runner, run_tool
-from segheads.engine.compilation import request_compilation
-from segheads.engine.configuration import default_work_dir, load_config, require_keys
-from segheads.engine.data_check import leaf_datasets
-from segheads.engine.environment import check_launcher, local_rank, prepare_processes
-from segheads.engine.preflight import check_data, check_modules, forget_pretrained
+from segheads.checkpoints.fit import check_checkpoint_file
+from segheads.commands.command_line import add_common_arguments, build_runner, run_tool
+from segheads.configs.loading import default_work_dir, load_config, require_keys
+from segheads.configs.preflight import check_data, check_modules, forget_pretrained
+from segheads.data.checks import leaf_datasets
+from segheads.training.compilation import request_compilation
+from segheads.training.processes import check_launcher, local_rank, prepare_processes
 
 NEEDED = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
 

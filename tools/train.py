@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from mmengine.config import Config
 
 from segheads.checkpoints import trust_checkpoints
-from segheads.engine.checkpoint_fit import check_checkpoint_file
-from segheads.engine.command_line import add_common_arguments, build_runner, run_tool
-from segheads.engine.compilation import request_compilation
-from segheads.engine.configuration import default_work_dir, load_config, require_keys
-from segheads.engine.environment import check_launcher, local_rank, prepare_processes
-from segheads.engine.mistakes import UserMistake
-from segheads.engine.optim_wrapper import choose_precision
-from segheads.engine.preflight import check_data, check_modules, check_pretrained
-from segheads.engine.resumable_loop import use_resumable_loop
-from segheads.engine.resuming import latest_checkpoint
-from segheads.engine.saving import check_output_folder, save_atomically, set_last_checkpoint
+from segheads.checkpoints.fit import check_checkpoint_file
+from segheads.commands.command_line import add_common_arguments, build_runner, run_tool
+from segheads.configs.loading import default_work_dir, load_config, require_keys
+from segheads.configs.preflight import check_data, check_modules, check_pretrained
+from segheads.mistakes import UserMistake
+from segheads.training.compilation import request_compilation
+from segheads.training.precision import choose_precision
+from segheads.training.processes import check_launcher, local_rank, prepare_processes
+from segheads.training.resumable_loop import use_resumable_loop
+from segheads.training.resuming import latest_checkpoint
+from segheads.training.saving import check_output_folder, save_atomically, set_last_checkpoint
 
 NEEDED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 

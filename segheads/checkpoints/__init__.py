@@ -1,7 +1,16 @@
 """Safe loading of checkpoints and translation of the names in authors' releases."""
 
-from . import whole_model
+from . import allowed_types, whole_model
 from .file_format import CheckpointError
+from .fit import CheckpointFitHook
 from .safe_loading import read_checkpoint, trust_checkpoints
 
-__all__ = ['CheckpointError', 'read_checkpoint', 'trust_checkpoints', 'whole_model']
+allowed_types.allow()
+
+__all__ = [
+    'CheckpointError',
+    'CheckpointFitHook',
+    'read_checkpoint',
+    'trust_checkpoints',
+    'whole_model',
+]

@@ -51,6 +51,18 @@ def full_name(module: str, name: str) -> str:
     return f'{IMPORT_MAPPING.get(module, module)}.{name}'
 
 
+def allow() -> None:
+    """Allow ``torch.load`` to read what MMEngine writes into every checkpoint, and no more.
+
+    Without this, resuming, testing and ``init_model`` fail, because PyTorch loads with
+    ``weights_only=True``: "Unsupported global: mmengine.logging.history_buffer.HistoryBuffer".
+    MMEngine 0.10 stores its log history as HistoryBuffer objects, which hold numpy arrays.
+    MMEngine's fork allows these for the length of its own calls of ``torch.load``; here they stay
+    allowed.
+    """
+    torch.serialization.add_safe_globals([(value, name) for name, value in record_types().items()])
+
+
 @cache
 def allowed_types() -> dict[str, Any]:
     """Lists everything that a checkpoint may name, tensors and records."""

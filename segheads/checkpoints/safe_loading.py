@@ -2,8 +2,8 @@
 
 MMEngine asks its CheckpointLoader: the Runner for ``load_from`` and ``resume``, modules for
 ``init_cfg`` of the type Pretrained, and ``mmseg.apis.init_model``. The loaders registered here take
-the place of its own, which leave the choice to PyTorch; before version 2.6 that executes whatever a
-file contains, and for a file from the network it still does.
+the place of its own, which leave the choice to PyTorch; for a file from the network that executes
+whatever it contains.
 """
 
 import sys
@@ -20,8 +20,6 @@ import torch
 from mmengine import dist
 from mmengine.fileio import get
 from mmengine.runner import CheckpointLoader, checkpoint
-
-from segheads import compat
 
 from .file_format import CheckpointError, file_format
 from .inspection import MightRunCode, inspect_checkpoint
@@ -79,7 +77,7 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, An
             content = torch.load(file, map_location=map_location, weights_only=False)
         else:
             inspect_checkpoint(file, kind)
-            content = compat.load_weights_only(file, map_location)
+            content = torch.load(file, map_location=map_location, weights_only=True)
             _disarm(content)
     except MightRunCode as error:
         raise CheckpointError(

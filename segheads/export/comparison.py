@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from segheads.engine.mistakes import UserMistake
+from segheads.mistakes import UserMistake
 
 from .deployed_model import DeployedModel
 

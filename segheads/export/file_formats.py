@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from segheads.engine.mistakes import UserMistake
+from segheads.mistakes import UserMistake
 
 from .deployed_model import DeployedModel
 from .mmseg_forms import sizes_left_open

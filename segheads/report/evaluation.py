@@ -15,9 +15,9 @@ from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
-from ..engine.mistakes import UserMistake
-from ..engine.preflight import check_data, check_modules, ignored_labels
-from ..inference import load
+from segheads.configs.preflight import check_data, check_modules, ignored_labels
+from segheads.inference.prediction import load
+from segheads.mistakes import UserMistake
 
 WARM_UP_IMAGES = 2
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
-from ..drawing import paint
-from ..version import __version__
+from segheads.inference.drawing import paint
+from segheads.version import __version__
+
 from .evaluation import Evaluation, ModelOnData
 from .model_cost import ModelCost
 from .pictures import css_colours, data_address, read_image

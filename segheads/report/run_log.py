@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..engine.mistakes import UserMistake
+from segheads.mistakes import UserMistake
 
 # Lines of MMEngine's log that say what the run ran on.
 ENVIRONMENT = ('Python', 'PyTorch', 'TorchVision', 'OpenCV', 'MMEngine', 'CUDA available', 'GPU 0')

@@ -8,7 +8,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from segheads.engine.mistakes import UserMistake
+from segheads.mistakes import UserMistake
 
 # Small, and square, so that channels in the last dimension are noticed.
 IMAGE_SIZE = 64

@@ -17,10 +17,11 @@ from mmseg.models import BaseSegmentor
 from PIL import Image
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from ..drawing import class_areas
-from ..engine.mistakes import UserMistake
-from ..images import read_image
-from ..inference import predict
+from segheads.inference.drawing import class_areas
+from segheads.inference.images import read_image
+from segheads.inference.prediction import predict
+from segheads.mistakes import UserMistake
+
 from .uploads import FORMATS, MAX_BYTES, MAX_PIXELS, MAX_SIDE, decode_upload
 
 STATIC_FILES = Path(__file__).parent / 'static'

@@ -6,8 +6,8 @@ import warnings
 import numpy as np
 from PIL import Image
 
-from ..engine.mistakes import UserMistake
-from ..images import read_image
+from segheads.inference.images import read_image
+from segheads.mistakes import UserMistake
 
 # Formats that every browser shows too.
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP')

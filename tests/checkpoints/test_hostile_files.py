@@ -15,7 +15,6 @@ from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModule
 from mmengine.runner import CheckpointLoader
 
-from segheads import compat
 from segheads.checkpoints import CheckpointError, read_checkpoint, trust_checkpoints
 
 OVERRIDE = r'pass --trust-checkpoint, or in Python use segheads\.checkpoints\.trust_checkpoints\(\)'
@@ -128,33 +127,6 @@ def test_random_damage_ends_in_one_sentence(tmp_path: Path) -> None:
             assert str(error).startswith(str(path)) and '\n' not in str(error)
             refused += 1
     assert 200 < refused < 300
-
-
-@pytest.mark.parametrize('is_new', [True, False], ids=['zip', 'before PyTorch 1.6'])
-def test_older_pytorch_is_restricted_by_itself(
-    is_new: bool, tmp_path: Path, canary: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The reader for PyTorch before 2.6, without the inspection that precedes it."""
-    monkeypatch.setattr(compat, '_can_allow_types', lambda: False)
-    path = tmp_path / 'file.pth'
-    for name, (payload, _) in hostile_files.payloads(tmp_path, canary).items():
-        content = dict(state_dict=WEIGHTS, meta=payload)
-        torch.save(content, path, _use_new_zipfile_serialization=is_new)
-        with pytest.raises(Exception, match='not allowed in a checkpoint'):
-            compat.load_weights_only(path)
-        assert not canary.exists(), name
-
-
-@pytest.mark.parametrize('is_new', [True, False], ids=['zip', 'before PyTorch 1.6'])
-def test_older_pytorch_refuses_crafted_pickles(
-    is_new: bool, tmp_path: Path, canary: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(compat, '_can_allow_types', lambda: False)
-    for content in hostile_files.crafted_pickles(canary).values():
-        if is_new:
-            refusal(archive(tmp_path / 'crafted.pth', content), canary)
-        else:
-            refusal(old_file(tmp_path / 'crafted.pth', content, b''), canary)
 
 
 def test_init_cfg_runs_nothing(tmp_path: Path, canary: Path) -> None:

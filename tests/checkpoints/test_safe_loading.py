@@ -14,7 +14,6 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, checkpoint
 from torch import nn
 
-from segheads import compat
 from segheads.checkpoints import CheckpointError, read_checkpoint, safe_loading, trust_checkpoints
 
 
@@ -44,13 +43,8 @@ def honest_content() -> dict:
     )
 
 
-@pytest.mark.parametrize('reader', ['weights_only', 'for PyTorch before 2.6'])
 @pytest.mark.parametrize('is_new', [True, False], ids=['zip', 'before PyTorch 1.6'])
-def test_honest_checkpoints_load(
-    is_new: bool, reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if reader != 'weights_only':
-        monkeypatch.setattr(compat, '_can_allow_types', lambda: False)
+def test_honest_checkpoints_load(is_new: bool, tmp_path: Path) -> None:
     saved = honest_content()
     path = tmp_path / 'honest.pth'
     torch.save(saved, path, _use_new_zipfile_serialization=is_new)

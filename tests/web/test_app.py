@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import segheads
-from segheads.images import read_image
+from segheads.inference.images import read_image
 
 pytest.importorskip('fastapi')
 

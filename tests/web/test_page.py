@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segheads.images import read_image
-from segheads.inference import predict
+from segheads.inference.images import read_image
+from segheads.inference.prediction import predict
 
 pytest.importorskip('fastapi')
 pytest.importorskip('selenium')

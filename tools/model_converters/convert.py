@@ -21,9 +21,9 @@ from segheads.checkpoints.contents import (
     write_weights,
 )
 from segheads.checkpoints.conversion import convert_weights
-from segheads.engine.checkpoint_fit import check_checkpoint_file
-from segheads.engine.command_line import add_trust_argument, run_tool
-from segheads.engine.mistakes import UserMistake
+from segheads.checkpoints.fit import check_checkpoint_file
+from segheads.commands.command_line import add_trust_argument, run_tool
+from segheads.mistakes import UserMistake
 
 
 def convert(source: str, target: Path) -> str:

@@ -1,0 +1,185 @@
+"""Checks that take moments and come before anything that takes long."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.registry import Registry
+from mmseg.registry import DATASETS, MODELS
+
+from segheads.data.checks import check_dataset, leaf_datasets
+from segheads.mistakes import UserMistake, near_matches
+
+DOWNLOADABLE = re.compile(r'(mit_b[012]|mscan_[ts])_\d{8}-[0-9a-f]{8}\.pth')
+
+
+def check_modules(cfg: Config) -> None:
+    """Checks that the registry knows the model's parts, their losses and the data sets.
+
+    Args:
+        cfg (Config): The config of a run.
+
+    Raises:
+        UserMistake: If one is not registered; the sentence names similar ones.
+    """
+    for key, part in _model_parts(cfg.model):
+        _check_registered(MODELS, key, part)
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        if cfg.get(loader):
+            for key, dataset in leaf_datasets(cfg[loader].dataset, f'{loader}.dataset'):
+                _check_registered(DATASETS, key, dataset)
+
+
+def check_pretrained(model: dict[str, Any], checkpoint: str | None = None) -> None:
+    """Checks that the pretrained weights that a model names are there.
+
+    Args:
+        model (dict): The ``model`` of a config. Missing weights are removed from it if a
+            checkpoint is loaded afterwards anyway.
+        checkpoint (str | None): The checkpoint that the run resumes or starts from.
+
+    Raises:
+        UserMistake: If a file is missing and nothing else is loaded; the sentence says how to get
+            it, and how to train without.
+    """
+    missing = [
+        (key, path)
+        for key, path in pretrained_files(model)
+        if '://' not in path and not Path(path).expanduser().is_file()
+    ]
+    if missing and checkpoint:
+        forget_pretrained(model)
+        paths = ', '.join(path for _, path in missing)
+        print_log(
+            f'{paths} does not exist, and is not needed: weights come from {checkpoint}.',
+            logger='current',
+        )
+    elif missing:
+        key, path = missing[0]
+        name = DOWNLOADABLE.fullmatch(Path(path).name)
+        remedy = (
+            f'get them by `python tools/download_weights.py {name[1]}`'
+            if name
+            else 'put them there, or correct the path'
+        )
+        raise UserMistake(
+            f'the pretrained weights {path}, named by {key}, do not exist in {Path.cwd()}; '
+            f'{remedy}, or train from random weights with `--cfg-options {key}=None`'
+        )
+
+
+def forget_pretrained(model: dict[str, Any]) -> None:
+    """Removes pretrained weights from a model whose weights all come from a checkpoint.
+
+    Args:
+        model (dict): The ``model`` of a config; it is changed in place.
+    """
+    for key, _ in list(pretrained_files(model)):
+        *parents, last = key.split('.')[1:]
+        node = model
+        for parent in parents:
+            node = node[int(parent) if isinstance(node, (list, tuple)) else parent]
+        node[last] = None
+
+
+def pretrained_files(part: Any, key: str = 'model') -> Iterator[tuple[str, str]]:
+    """Walks through a model's config and finds what names pretrained weights.
+
+    Args:
+        part (Any): The ``model`` of a config, or a part of it.
+        key (str): The dotted key of ``part``.
+
+    Yields:
+        tuple[str, str]: The dotted key which, set to None, does without the weights, and their
+        path or address.
+    """
+    if isinstance(part, Mapping):
+        for name, child in part.items():
+            if name == 'pretrained' and isinstance(child, str):
+                yield f'{key}.{name}', child
+            elif name == 'init_cfg':
+                for init in child if isinstance(child, (list, tuple)) else [child]:
+                    if isinstance(init, Mapping) and init.get('type') == 'Pretrained':
+                        yield f'{key}.{name}', init['checkpoint']
+            else:
+                yield from pretrained_files(child, f'{key}.{name}')
+    elif isinstance(part, (list, tuple)):
+        for index, child in enumerate(part):
+            yield from pretrained_files(child, f'{key}.{index}')
+
+
+def check_data(cfg: Config, splits: Sequence[str], read_masks: bool = True) -> None:
+    """Checks the data that a run reads.
+
+    Args:
+        cfg (Config): The config of a run.
+        splits (Sequence[str]): Of 'train', 'val' and 'test' those that the run reads.
+        read_masks (bool): Whether to read some masks and look at their labels. Default: True.
+
+    Raises:
+        UserMistake: As :func:`segheads.data.checks.check_dataset`.
+    """
+    for split in splits:
+        loader = cfg.get(f'{split}_dataloader')
+        evaluator = _last(cfg.get(f'{split}_evaluator') or {})
+        if not loader or (split != 'train' and evaluator.get('format_only')):
+            continue
+        for key, dataset in leaf_datasets(loader.dataset, f'{split}_dataloader.dataset'):
+            check_dataset(
+                dataset, key, classes_of_head(cfg), ignored_labels(cfg, split), read_masks
+            )
+
+
+def classes_of_head(cfg: Config) -> int | None:
+    """Returns the number of classes of the (last) decode head, None if it does not say."""
+    return _last(cfg.model.get('decode_head') or {}).get('num_classes')
+
+
+def ignored_labels(cfg: Config, split: str) -> set[int]:
+    """Returns the labels that a run skips: the loss the head's, the metric its own.
+
+    Args:
+        cfg (Config): The config of a run.
+        split (str): 'train', 'val' or 'test'.
+
+    Returns:
+        set[int]: Labels allowed in the masks besides the classes.
+    """
+    labels = {_last(cfg.model.get('decode_head') or {}).get('ignore_index', 255)}
+    if split != 'train':
+        labels.add(_last(cfg.get(f'{split}_evaluator') or {}).get('ignore_index', 255))
+    return labels
+
+
+def _model_parts(model: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield 'model', model
+    for name in ('backbone', 'neck', 'decode_head', 'auxiliary_head'):
+        for key, part in _numbered(model.get(name), f'model.{name}'):
+            yield key, part
+            yield from _numbered(part.get('loss_decode'), f'{key}.loss_decode')
+
+
+def _numbered(parts: Any, key: str) -> list[tuple[str, Mapping[str, Any]]]:
+    if isinstance(parts, (list, tuple)):
+        return [(f'{key}.{index}', part) for index, part in enumerate(parts)]
+    return [(key, parts)] if parts else []
+
+
+def _last(parts: Any) -> Mapping[str, Any]:
+    return parts[-1] if isinstance(parts, (list, tuple)) else parts
+
+
+def _check_registered(registry: Registry, key: str, part: Mapping[str, Any]) -> None:
+    if 'type' not in part:
+        raise UserMistake(f'{key} has no type; name the class to build')
+    name = part['type']
+    if not isinstance(name, str) or registry.get(name) is not None:
+        return
+    known = [*registry.module_dict, *(registry.parent.module_dict if registry.parent else ())]
+    raise UserMistake(
+        f'{key}.type={name!r} is not registered with MMSegmentation (for a class of your own, list '
+        f'its module in custom_imports of the config){near_matches(name, known)}'
+    )

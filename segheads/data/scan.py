@@ -1,0 +1,284 @@
+"""Reads every image and mask of a data set, and tells what training would stumble over."""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import numpy as np
+from mmengine import fileio
+from mmseg.datasets import BaseSegDataset
+from PIL import Image, UnidentifiedImageError
+
+from segheads.mistakes import UserMistake
+
+from .checks import (
+    check_class_count,
+    find_transform,
+    list_samples,
+    mask_files,
+    open_dataset,
+)
+from .labels import label_fault, labels_outside, number_ranges
+
+EXIF_ORIENTATION = 0x0112
+# Orientations that exchange rows and columns.
+SIDEWAYS = (5, 6, 7, 8)
+LARGEST_LABEL = 255
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and its mask, as read.
+
+    Attributes:
+        image (str): Path of the image.
+        mask (str): Path of the mask.
+        faults (Mapping[str, str]): What is wrong, kind of fault to its details.
+        pixels (Mapping[int, int]): Number of pixels of each label in the mask file.
+    """
+
+    image: str
+    mask: str
+    faults: Mapping[str, str] = field(default_factory=dict)
+    pixels: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass
+class DatasetScan:
+    """What a data set holds.
+
+    Attributes:
+        key (str): Dotted key of the data set in the config.
+        classes (tuple[str, ...] | None): Names of its classes, if it has names.
+        num_pairs (int): Pairs of image and mask that were read.
+        pixels (Counter): Pixels of each label, as training sees them.
+        images (Counter): Images in which each label occurs.
+        faults (dict[str, list[str]]): For each kind of fault the files that have it.
+        mistakes (list[str]): Sentences on what is wrong with the data set as a whole.
+        advice (list[str]): What does not stop training, but may not be meant.
+    """
+
+    key: str
+    classes: tuple[str, ...] | None = None
+    num_pairs: int = 0
+    pixels: Counter = field(default_factory=Counter)
+    images: Counter = field(default_factory=Counter)
+    faults: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    mistakes: list[str] = field(default_factory=list)
+    advice: list[str] = field(default_factory=list)
+
+
+class DatasetScanner:
+    """Scans one data set of a config.
+
+    Args:
+        cfg (Mapping): Config of a data set that is not a wrapper.
+        key (str): Its dotted key, for the sentences.
+        num_classes (int | None): Number of classes of the head, None if unknown.
+        ignore_indices (Collection[int]): Labels allowed besides the classes.
+        samples (int | None): Read this many pairs, evenly spaced; None for all. Default: None.
+
+    Raises:
+        UserMistake: If there is nothing to scan: the data set is on no local disk, its folders
+            are missing or empty, or it has no masks.
+    """
+
+    def __init__(
+        self,
+        cfg: Mapping[str, Any],
+        key: str,
+        num_classes: int | None,
+        ignore_indices: Collection[int],
+        samples: int | None = None,
+    ) -> None:
+        self.key = key
+        self.num_classes = num_classes
+        self.ignore_indices = ignore_indices
+        dataset = open_dataset(cfg, key)
+        if dataset is None:
+            raise UserMistake(
+                f'{key} is not a BaseSegDataset on a local disk, so its files cannot be scanned'
+            )
+        load_annotations = find_transform(cfg.get('pipeline', ()), 'LoadAnnotations')
+        if load_annotations is None:
+            raise UserMistake(f'{key} has no LoadAnnotations in its pipeline: it reads no masks')
+        reduce_zero_label = load_annotations.get('reduce_zero_label')
+        if reduce_zero_label not in (None, dataset.reduce_zero_label):
+            raise UserMistake(
+                f'{key}: reduce_zero_label is {dataset.reduce_zero_label} for the data set and '
+                f'{reduce_zero_label} in LoadAnnotations; leave it out of LoadAnnotations'
+            )
+        list_samples(dataset, key)
+        count = len(dataset) if samples is None else min(samples, len(dataset))
+        self.dataset: BaseSegDataset = dataset
+        self.indices = np.linspace(0, len(dataset) - 1, count).astype(int)
+        self.read_pair = partial(
+            read_pair, decoder=load_annotations.get('imdecode_backend', 'pillow')
+        )
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def read(self) -> Iterator[Pair]:
+        """Reads the pairs in parallel.
+
+        Threads suffice, because decoding runs outside of Python's lock.
+
+        Yields:
+            Pair: Each pair, in the order of the data set.
+        """
+        samples = [self.dataset.get_data_info(int(index)) for index in self.indices]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            yield from pool.map(self.read_pair, samples)
+
+    def summarise(self, pairs: Iterable[Pair]) -> DatasetScan:
+        """Counts labels and collects faults.
+
+        Args:
+            pairs (Iterable[Pair]): What :meth:`read` yields.
+
+        Returns:
+            DatasetScan: The data set in numbers.
+        """
+        classes = self.dataset.metainfo.get('classes')
+        scan = DatasetScan(self.key, classes)
+        seen: dict[int, str] = {}
+        for pair in pairs:
+            scan.num_pairs += 1
+            for kind, detail in pair.faults.items():
+                scan.faults[kind].append(detail)
+            pixels: Counter[int] = Counter()
+            for label, count in pair.pixels.items():
+                pixels[self._trained_label(label)] += count
+            for label in pixels:
+                seen.setdefault(label, pair.mask)
+            scan.pixels += pixels
+            scan.images.update(pixels.keys())
+            outside = labels_outside(pixels, len(classes), self.ignore_indices) if classes else []
+            if outside:
+                scan.faults['masks with labels outside the classes'].append(
+                    f'{pair.mask} has {number_ranges(outside)}'
+                )
+        if classes and seen:
+            fault = label_fault(seen, self.dataset, self.key, self.ignore_indices)
+            scan.mistakes += [fault] if fault else []
+        try:
+            check_class_count(self.dataset, self.key, self.num_classes)
+        except UserMistake as mistake:
+            scan.mistakes.append(str(mistake))
+        scan.advice = self._advice(scan)
+        return scan
+
+    def _trained_label(self, label: int) -> int:
+        """Does to a label what LoadAnnotations does to a mask."""
+        if self.dataset.reduce_zero_label:
+            label = 255 if label in (0, 255) else label - 1
+        return (self.dataset.label_map or {}).get(label, label)
+
+    def _advice(self, scan: DatasetScan) -> list[str]:
+        advice = []
+        classes = scan.classes or ()
+        absent = [name for label, name in enumerate(classes) if not scan.pixels[label]]
+        if absent and scan.pixels:
+            names = ', '.join(absent[:10]) + (', ...' if len(absent) > 10 else '')
+            advice.append(f'no pixel of {len(absent)} of {len(classes)} classes: {names}')
+        # All labels would be classes without the setting, and the last class does not occur.
+        if self.dataset.reduce_zero_label and classes and classes[-1] in absent:
+            advice.append(
+                'reduce_zero_label=True ignores 0 and subtracts 1 from the other labels, and '
+                'leaves the last class without a pixel: set it to False if 0 is a class'
+            )
+        if self.dataset.data_prefix.get('seg_map_path'):
+            expected = {os.path.normpath(s['seg_map_path']) for s in self.dataset.data_list}
+            suffix = self.dataset.seg_map_suffix
+            unused = sorted(
+                path for path in mask_files(self.dataset) - expected if path.endswith(suffix)
+            )
+            # With a list of images the others are left out on purpose.
+            if unused and not self.dataset.ann_file:
+                advice.append(f'{len(unused)} masks have no image, for example {unused[0]}')
+        return advice
+
+
+def read_pair(sample: Mapping[str, Any], decoder: str = 'pillow') -> Pair:
+    """Reads an image and its mask completely.
+
+    Args:
+        sample (Mapping): Entry of a data set's list, with ``img_path`` and ``seg_map_path``.
+        decoder (str): What LoadAnnotations decodes masks with. Default: 'pillow'.
+
+    Returns:
+        Pair: Faults and pixels; never an error for a file that is missing or damaged.
+    """
+    image, mask = sample['img_path'], sample['seg_map_path']
+    faults: dict[str, str] = {}
+    image_size = None
+    try:
+        image_size, is_rotated = _measure_image(fileio.get(image))
+    except Exception as error:  # decoders raise anything for damaged files
+        faults['images that cannot be read'] = f'{image}: {_first_line(error)}'
+    if '://' not in mask and not Path(mask).is_file():
+        faults['images without a mask'] = f'{image}: {mask} does not exist'
+        return Pair(image, mask, faults)
+    try:
+        labels = _decode_mask(fileio.get(mask), decoder)
+    except Exception as error:
+        faults['masks that cannot be read'] = f'{mask}: {_first_line(error)}'
+        return Pair(image, mask, faults)
+    if image_size not in (None, labels.shape[:2]):
+        rotated = ', after the rotation that its EXIF data ask for' if is_rotated else ''
+        faults['masks of another size than their image'] = (
+            f'{mask} has {_size(labels.shape)} pixels, {image} {_size(image_size)}{rotated}'
+        )
+    if labels.ndim != 2:
+        faults['masks with colours instead of class ids'] = (
+            f'{mask} has {labels.shape[2]} channels; masks need one, which holds the class ids'
+        )
+        return Pair(image, mask, faults)
+    values, counts = np.unique(labels, return_counts=True)
+    if values[-1] > LARGEST_LABEL or values[0] < 0 or labels.dtype.kind == 'f':
+        # MMSegmentation would cast them to 8 bits, which changes them silently.
+        faults['masks with labels that do not fit into 8 bits'] = (
+            f'{mask} has {values[0]} to {values[-1]} as {labels.dtype}'
+        )
+        return Pair(image, mask, faults)
+    pixels = {int(value): int(count) for value, count in zip(values, counts, strict=True)}
+    return Pair(image, mask, faults, pixels)
+
+
+def _measure_image(content: bytes) -> tuple[tuple[int, int], bool]:
+    """Decodes an image; returns height and width as trained on, and whether EXIF rotates it."""
+    try:
+        with Image.open(BytesIO(content)) as image:
+            # OpenCV, which training uses, fills up the missing part of a truncated file.
+            image.load()
+            is_rotated = image.getexif().get(EXIF_ORIENTATION) in SIDEWAYS
+            width, height = image.size
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        pixels = mmcv.imfrombytes(content)
+        if pixels is None:
+            raise
+        return pixels.shape[:2], False
+    return ((width, height) if is_rotated else (height, width)), is_rotated
+
+
+def _decode_mask(content: bytes, decoder: str) -> np.ndarray:
+    labels = mmcv.imfrombytes(content, flag='unchanged', backend=decoder)
+    if labels is None:
+        raise ValueError('not an image')
+    return labels.squeeze()
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f'{shape[0]}x{shape[1]}'
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

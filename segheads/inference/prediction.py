@@ -1,0 +1,201 @@
+"""A model from a config and a checkpoint, and class maps from images.
+
+What :func:`load` returns is an ordinary segmentor of MMSegmentation, so that ``inference_model``
+and everything else of MMSegmentation take it too. As its own method ``predict`` means something
+else, prediction is a function beside it.
+"""
+
+import copy
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.device import get_device
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from mmseg.models import BaseSegmentor
+from mmseg.registry import MODELS, TRANSFORMS
+
+from segheads.checkpoints.fit import check_checkpoint_file, load_weights
+from segheads.configs.loading import load_config, require_keys, told_as_mistakes
+from segheads.configs.preflight import check_modules, forget_pretrained
+from segheads.data.checks import leaf_datasets
+from segheads.data.meta import dataset_meta
+from segheads.mistakes import UserMistake
+
+from .images import ImageLike, read_image
+
+# Batches that wait to be filled, in multiples of their size: sizes of images may all differ.
+WAITING_BATCHES = 4
+# Encoders and heads divide the size of their input by 32.
+SMALLEST_SIDE = 32
+
+Item = TypeVar('Item')
+
+
+def load(
+    config: str | Path | Config,
+    checkpoint: str | Path | None = None,
+    device: str | None = None,
+    *,
+    allow_partial: bool = False,
+) -> BaseSegmentor:
+    """Builds a model, loads its weights and makes it ready to predict.
+
+    Args:
+        config (str | Path | Config): A name of :func:`segheads.list_models`, a config file or a
+            config.
+        checkpoint (str | Path | None): Weights for every parameter of the model. Default: None,
+            which leaves the model with random weights, and warns.
+        device (str | None): Such as 'cpu' or 'cuda:1'. Default: None, which is the GPU if there is
+            one.
+        allow_partial (bool): Whether parameters that the checkpoint lacks may stay random.
+            Default: False.
+
+    Returns:
+        BaseSegmentor: The model, in evaluation mode. ``dataset_meta`` holds its 'classes' and their
+        colours, 'palette'; ``cfg`` its config.
+
+    Raises:
+        UserMistake: If the config or the checkpoint cannot be read, if the checkpoint does not fit
+            the model, or if there is no such device.
+        segheads.checkpoints.CheckpointError: If the checkpoint is damaged, or might run code.
+
+    Examples:
+        >>> model = segheads.load('ccaseg_b0_ade20k', 'iter_160000.pth')
+        >>> class_map = segheads.predict(model, 'street.jpg')
+        >>> segheads.draw(model, 'street.jpg', class_map).save('overlay.png')
+    """
+    cfg = copy.deepcopy(config) if isinstance(config, Config) else load_config(str(config))
+    require_keys(cfg, ('model',))
+    if checkpoint is not None:
+        check_checkpoint_file(str(checkpoint))
+    target = _find_device(device)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    check_modules(cfg)
+    forget_pretrained(cfg.model)
+    with told_as_mistakes(cfg):
+        model = MODELS.build(cfg.model)
+    # It works across the processes of a training only.
+    model = revert_sync_batchnorm(model)
+    if checkpoint is None:
+        warnings.warn(
+            'no checkpoint was given, so the weights of the model are random and what it predicts '
+            'means nothing',
+            stacklevel=2,
+        )
+        meta = {}
+    else:
+        meta = load_weights(model, str(checkpoint), allow_partial=allow_partial)
+    model.dataset_meta = dataset_meta(meta, cfg, model.num_classes)
+    # Where MMSegmentation's inference_model looks for it.
+    cfg.setdefault('test_pipeline', _test_pipeline(cfg))
+    model.cfg = cfg
+    return model.to(target).eval()
+
+
+def predict(
+    model: BaseSegmentor, images: ImageLike | Sequence[ImageLike], batch_size: int = 1
+) -> np.ndarray | list[np.ndarray]:
+    """Predicts the class of every pixel.
+
+    Images go through the test pipeline of the config, as in evaluation.
+
+    Args:
+        model (BaseSegmentor): As :func:`load` or MMSegmentation's ``init_model`` returns it.
+        images (ImageLike | Sequence[ImageLike]): One image, or a list or tuple of images of any
+            sizes: paths, images of Pillow, or NumPy arrays whose channels are in the order red,
+            green, blue (see :func:`segheads.inference.images.read_image`).
+        batch_size (int): How many images of one size the model takes at once. Default: 1.
+
+    Returns:
+        numpy.ndarray | list[numpy.ndarray]: Class indices, (H, W) in int64, of the size of the
+        image; for a list of images a list in the same order.
+
+    Raises:
+        UserMistake: If an image cannot be read or is too small for the model, or if ``batch_size``
+            is not positive.
+    """
+    if batch_size < 1:
+        raise UserMistake(f'batch_size must be 1 or more, but is {batch_size}')
+    many = images if isinstance(images, (list, tuple)) else [images]
+    prepare = _preparation(model)
+    prepared = ((index, prepare(read_image(image))) for index, image in enumerate(many))
+    class_maps: list[np.ndarray] = [None] * len(many)
+    for batch in batches_of_one_size(prepared, lambda each: each[1]['inputs'].shape, batch_size):
+        data = {key: [each[key] for _, each in batch] for key in ('inputs', 'data_samples')}
+        with torch.no_grad():
+            samples = model.test_step(data)
+        for (index, _), sample in zip(batch, samples, strict=True):
+            class_maps[index] = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int64)
+    return class_maps if isinstance(images, (list, tuple)) else class_maps[0]
+
+
+def batches_of_one_size(
+    items: Iterable[Item], size_of: Callable[[Item], Hashable], batch_size: int
+) -> Iterator[list[Item]]:
+    """Puts items of the same size together, holding few of them at a time.
+
+    Args:
+        items (Iterable): Anything that has a size.
+        size_of (Callable): Returns the size of an item.
+        batch_size (int): Most items in a batch.
+
+    Yields:
+        list: Items of the same size. A batch has fewer than ``batch_size`` if no more of its size
+        come, or if too many items of other sizes wait.
+    """
+    waiting: dict[Hashable, list[Item]] = defaultdict(list)
+    for item in items:
+        waiting[size_of(item)].append(item)
+        fullest = max(waiting, key=lambda size: len(waiting[size]))
+        too_many = sum(map(len, waiting.values())) >= WAITING_BATCHES * batch_size
+        if too_many or len(waiting[fullest]) == batch_size:
+            yield waiting.pop(fullest)
+    yield from waiting.values()
+
+
+def _find_device(device: str | None) -> torch.device:
+    try:
+        found = torch.device(device or get_device())
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: PyTorch built without CUDA
+        reason = str(error).partition('\n')[0]
+        raise UserMistake(f'the device {device} cannot be used ({reason}); try cpu') from error
+    return found
+
+
+def _test_pipeline(cfg: Config) -> list[dict[str, Any]]:
+    """Returns a copy of what a config does to an image before the model sees it."""
+    steps = cfg.get('test_pipeline')
+    if cfg.get('test_dataloader'):
+        _, dataset = next(leaf_datasets(cfg.test_dataloader.dataset, 'test_dataloader.dataset'))
+        steps = dataset.get('pipeline') or steps
+    default = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
+    return copy.deepcopy(steps or default)
+
+
+def _preparation(model: BaseSegmentor) -> Callable[[np.ndarray], dict[str, Any]]:
+    """Returns what makes the model's input of an RGB image, the test pipeline without files."""
+    steps = [step for step in _test_pipeline(model.cfg) if not str(step['type']).startswith('Load')]
+    steps = [dict(type='LoadImageFromNDArray'), *steps]
+    pipeline = Compose([TRANSFORMS.build(step) for step in steps])
+    pads = bool(model.data_preprocessor.test_cfg)
+
+    def prepare(image: np.ndarray) -> dict[str, Any]:
+        prepared = pipeline(dict(img=np.ascontiguousarray(image[..., ::-1])))
+        height, width = prepared['inputs'].shape[1:]
+        if min(height, width) < SMALLEST_SIDE and not pads:
+            raise UserMistake(
+                f'an image of {image.shape[1]}x{image.shape[0]} pixels is too small: the model '
+                f'gets it as {width}x{height}, and needs {SMALLEST_SIDE} per side; enlarge it'
+            )
+        return prepared
+
+    return prepare

@@ -1,0 +1,137 @@
+"""Distributed runs on machines without a GPU, which MMEngine's launchers do not foresee."""
+
+import datetime
+import gc
+import os
+import subprocess
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from torch import distributed
+
+from segheads.mistakes import UserMistake
+
+RANK_VARIABLES = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
+
+
+def local_rank() -> int:
+    """Returns the number of this process among those of its machine, 0 if it is alone."""
+    for variable in ('LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK'):
+        if variable in os.environ:
+            return int(os.environ[variable])
+    return 0
+
+
+def check_launcher(launcher: str, given_local_rank: int | None = None) -> None:
+    """Checks that the launcher started this process and that there is a GPU for it.
+
+    Args:
+        launcher (str): 'none', 'pytorch', 'slurm' or 'mpi'.
+        given_local_rank (int | None): What old launchers pass as ``--local_rank``; it counts where
+            no variable says it.
+
+    Raises:
+        UserMistake: If the launcher's variables are missing, or if there are fewer GPUs than
+            processes on this machine.
+    """
+    if launcher == 'none':
+        return
+    if given_local_rank is not None:
+        os.environ.setdefault('LOCAL_RANK', str(given_local_rank))
+    if RANK_VARIABLES[launcher] not in os.environ:
+        raise UserMistake(
+            f'--launcher {launcher} expects to be started by it, but the variable '
+            f'{RANK_VARIABLES[launcher]} is not set; use tools/dist_*.sh or tools/slurm_*.sh, or '
+            'leave --launcher out to run in one process'
+        )
+    if get_device() == 'cuda' and local_rank() >= torch.cuda.device_count():
+        raise UserMistake(
+            f'at least {local_rank() + 1} processes were started on this machine, which has '
+            f'{torch.cuda.device_count()} GPU(s); start one process per GPU, or set '
+            'CUDA_VISIBLE_DEVICES=-1 to use the CPU'
+        )
+
+
+def prepare_processes(cfg: Config) -> None:
+    """Makes a config run in several processes on the device that the machine has.
+
+    On GPUs nothing changes. On a CPU the process group uses gloo, the model is wrapped without
+    device ids, and synchronised batch norm, which PyTorch has for GPUs only, becomes batch norm.
+    One process alone needs nothing: MMEngine's Runner reverts synchronised batch norm itself.
+
+    Args:
+        cfg (Config): The config of the run, ``cfg.launcher`` included; it is changed in place.
+    """
+    if cfg.launcher == 'none':
+        return
+    # MMEngine reads it to choose the GPU, but sets it for slurm only.
+    os.environ['LOCAL_RANK'] = str(local_rank())
+    if get_device() != 'cpu':
+        return
+    replace_sync_batch_norm(cfg.model)
+    wrapper = cfg.get('model_wrapper_cfg') or dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
+    cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+    join_process_group(cfg.launcher, cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout'))
+
+
+def replace_sync_batch_norm(cfg: dict | list | tuple) -> None:
+    """Replaces every ``type='SyncBN'`` by ``type='BN'`` in a nested config, in place.
+
+    Args:
+        cfg (dict | list | tuple): Any part of a config.
+    """
+    if isinstance(cfg, dict) and cfg.get('type') == 'SyncBN':
+        cfg['type'] = 'BN'
+    for child in cfg.values() if isinstance(cfg, dict) else cfg:
+        if isinstance(child, (dict, list, tuple)):
+            replace_sync_batch_norm(child)
+
+
+def join_process_group(launcher: str, timeout: float | None = None) -> None:
+    """Joins the processes of a run on CPUs into one gloo group.
+
+    MMEngine would choose a CUDA device first, whatever the backend, and fail without a driver.
+    It leaves a group alone that exists already.
+
+    Args:
+        launcher (str): 'pytorch', 'slurm' or 'mpi'.
+        timeout (float | None): Seconds that a collective operation may take; None for PyTorch's
+            default.
+    """
+    if distributed.is_initialized():
+        return
+    variables = os.environ
+    if launcher == 'slurm':
+        variables['RANK'] = variables['SLURM_PROCID']
+        variables['WORLD_SIZE'] = variables['SLURM_NTASKS']
+        if 'MASTER_ADDR' not in variables:
+            variables['MASTER_ADDR'] = _first_slurm_host(variables['SLURM_NODELIST'])
+    elif launcher == 'mpi':
+        variables['RANK'] = variables['OMPI_COMM_WORLD_RANK']
+        variables['WORLD_SIZE'] = variables['OMPI_COMM_WORLD_SIZE']
+    variables.setdefault('MASTER_ADDR', '127.0.0.1')
+    variables.setdefault('MASTER_PORT', '29500')
+    limit = {} if timeout is None else dict(timeout=datetime.timedelta(seconds=timeout))
+    distributed.init_process_group('gloo', **limit)
+
+
+def leave_process_group() -> None:
+    """Leaves the group that the processes of a run have joined.
+
+    A process that ends without it may be aborted by a thread of gloo's that still runs.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        # gloo's threads end with the last reference to the group. The wrapped model holds one, and
+        # is part of cycles.
+        gc.collect()
+        distributed.destroy_process_group()
+
+
+def _first_slurm_host(nodes: str) -> str:
+    command = ['scontrol', 'show', 'hostname', nodes]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]
