@@ -62,3 +62,16 @@ def sentence_for(error: Exception) -> str | None:
         if is_ours and (origin.line or '').startswith('raise '):
             return str(error)
     return None
+
+
+def tell(message: str) -> None:
+    """Says something that is no mistake, but that the user should know.
+
+    It goes to MMEngine's log, and commands show it although they show little of that log.
+
+    Args:
+        message (str): A sentence.
+    """
+    from mmengine.logging import MMLogger
+
+    MMLogger.get_current_instance().info(message, extra=dict(is_told=True))

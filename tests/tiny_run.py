@@ -1,7 +1,7 @@
 """A network, a config and data on disk that are as small as a whole run allows."""
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 from mmengine.visualization import Visualizer
 from PIL import Image
 
+from segheads import commands
 from segheads.mistakes import UserMistake
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -112,6 +113,15 @@ def forget_visualizers() -> None:
     """MMEngine keeps one visualizer per process, with the folder of the first run."""
     for visualizer in (Visualizer, *Visualizer.__subclasses__()):
         visualizer._instance_dict.clear()
+
+
+def command(name: str) -> Callable[[Sequence[str]], None]:
+    """Returns a command of segheads as a function of its arguments, within this process."""
+
+    def run(arguments: Sequence[str]) -> None:
+        commands.run(commands.parse([name, *map(str, arguments)]))
+
+    return run
 
 
 def load_tool(name: str) -> ModuleType:

@@ -143,7 +143,7 @@ def load_weights(
         segheads.checkpoints.CheckpointError: If the file is damaged, or might run code.
     """
     check_checkpoint_file(path)
-    checkpoint = CheckpointLoader.load_checkpoint(path, map_location=map_location)
+    checkpoint = CheckpointLoader.load_checkpoint(path, map_location=map_location, logger='silent')
     weights = checkpoint.get('state_dict', checkpoint)
     if not allow_partial:
         check_fit(model, weights, option='allow_partial=True')

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.logging import print_log
 from mmengine.registry import Registry
 from mmseg.registry import DATASETS, MODELS
 
 from segheads.data.checks import check_dataset, leaf_datasets
-from segheads.mistakes import UserMistake, near_matches
+from segheads.mistakes import UserMistake, near_matches, tell
 
 DOWNLOADABLE = re.compile(r'(mit_b[012]|mscan_[ts])_\d{8}-[0-9a-f]{8}\.pth')
 
@@ -53,10 +52,7 @@ def check_pretrained(model: dict[str, Any], checkpoint: str | None = None) -> No
     if missing and checkpoint:
         forget_pretrained(model)
         paths = ', '.join(path for _, path in missing)
-        print_log(
-            f'{paths} does not exist, and is not needed: weights come from {checkpoint}.',
-            logger='current',
-        )
+        tell(f'{paths} does not exist, and is not needed: weights come from {checkpoint}.')
     elif missing:
         key, path = missing[0]
         name = DOWNLOADABLE.fullmatch(Path(path).name)

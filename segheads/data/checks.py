@@ -1,16 +1,14 @@
 """Looks at a data set before training does: folders, pairs of image and mask, labels."""
 
-import logging
 import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from segheads.mistakes import UserMistake
+from segheads.mistakes import UserMistake, tell
 
 from .labels import check_labels
 
@@ -205,7 +203,7 @@ def check_class_count(dataset: BaseSegDataset, key: str, num_classes: int | None
     )
     if len(classes) > num_classes > 1:
         raise UserMistake(f'{sentence}; set it to {len(classes)}, in auxiliary heads too')
-    print_log(f'{sentence}.', logger='current', level=logging.WARNING)
+    tell(f'{sentence}.')
 
 
 def _check_pairs(dataset: BaseSegDataset, key: str) -> None:

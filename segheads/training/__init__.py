@@ -1,7 +1,9 @@
 """What surrounds the model in a run: precision, processes, saving, resuming, compilation."""
 
 from .compilation import CompileHook
+from .console import ConsoleHook
 from .fine_tuning import FineTuneHook
+from .interruption import InterruptionHook
 from .precision import AutocastOptimWrapper
 from .resumable_loop import ResumableTrainLoop
 from .saving import AtomicCheckpointHook
@@ -10,6 +12,8 @@ __all__ = [
     'AtomicCheckpointHook',
     'AutocastOptimWrapper',
     'CompileHook',
+    'ConsoleHook',
     'FineTuneHook',
+    'InterruptionHook',
     'ResumableTrainLoop',
 ]

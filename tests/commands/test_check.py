@@ -8,11 +8,11 @@ import pytest
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
-from tiny_run import load_tool, sentence, write_workspace
+from tiny_run import command, sentence, write_workspace
 
 from segheads.data.scan import DatasetScanner
 
-check_dataset = load_tool('check_dataset').main
+check_dataset = command('check')
 KEY = 'train_dataloader.dataset'
 
 

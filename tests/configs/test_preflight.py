@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tiny_run import sentence
 
-from segheads.commands.command_line import build_runner
 from segheads.configs.preflight import check_modules, check_pretrained, forget_pretrained
+from segheads.training.console import build_runner
 
 
 def test_a_head_that_is_not_registered(cfg):

@@ -8,7 +8,7 @@ import torch
 from head_cases import HEADS, HeadCase, samples
 from mmseg.models.segmentors import BaseSegmentor
 from test_contract import arguments
-from tiny_run import FROM_SCRATCH, forget_visualizers, load_tool
+from tiny_run import FROM_SCRATCH, command, forget_visualizers
 from torch import nn
 
 from segheads.configs.loading import load_config
@@ -35,7 +35,7 @@ def eager(monkeypatch):
 def run(name: str, *arguments: str) -> list[dict]:
     """Run a tool and return what it has logged."""
     forget_visualizers()
-    load_tool(name).main(['tiny.py', *arguments])
+    command(name)(['tiny.py', *arguments])
     work_dir = Path(arguments[arguments.index('--work-dir') + 1])
     log = max(work_dir.glob('2*/vis_data/*.json' if name == 'train' else '2*/2*.json'))
     return [json.loads(line) for line in log.read_text().splitlines()]

@@ -19,7 +19,7 @@ from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from mmengine.runner import save_checkpoint
-from tiny_run import FROM_SCRATCH, forget_visualizers, load_tool, sentence
+from tiny_run import FROM_SCRATCH, command, forget_visualizers, sentence
 
 from segheads.mistakes import UserMistake, sentence_for
 from segheads.training.resuming import damage
@@ -32,7 +32,7 @@ from segheads.training.saving import (
     write_atomically,
 )
 
-run_train = load_tool('train').main
+run_train = command('train')
 
 
 def train(*arguments):
