@@ -43,9 +43,10 @@ def save_safetensors(
         weights (dict[str, Tensor]): Weights by name.
         dataset_meta (dict | None): Names and colours of the classes. Default: None.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     notes = {DATASET: json.dumps(dataset_meta)} if dataset_meta else {}
     # The format knows no views: tensors that share memory are written apart.
     separate = {name: tensor.detach().clone().contiguous() for name, tensor in weights.items()}
-    save_file(separate, str(path), metadata={'format': 'pt', **notes})
+    # Written by Python, it gets the permissions of any new file; `save_file` forbids others to read.
+    Path(path).write_bytes(save(separate, metadata={'format': 'pt', **notes}))

@@ -55,3 +55,12 @@ def test_a_file_without_weights_is_not_published(tmp_path: Path) -> None:
     torch.save(dict(optimizer=dict(lr=0.1)), tmp_path / 'empty.pth')
     command = [str(tmp_path / 'empty.pth'), str(tmp_path / 'out.pth')]
     assert 'holds no weights by name' in sentence(run_publish, command)
+
+
+def test_both_formats_have_the_permissions_of_new_files(trained):
+    for suffix in ('.pth', '.safetensors'):
+        run_publish([str(trained), str(trained.with_name(f'road{suffix}'))])
+    new = trained.with_name('new')
+    new.touch()
+    files = [new, *trained.parent.glob('road-*')]
+    assert len(files) == 3 and len({file.stat().st_mode for file in files}) == 1
