@@ -48,5 +48,5 @@ def save_safetensors(
     notes = {DATASET: json.dumps(dataset_meta)} if dataset_meta else {}
     # The format knows no views: tensors that share memory are written apart.
     separate = {name: tensor.detach().clone().contiguous() for name, tensor in weights.items()}
-    # Written by Python, it gets the permissions of any new file; `save_file` forbids others to read.
+    # Written by Python, it has the permissions of any new file; `save_file` lets nobody else read.
     Path(path).write_bytes(save(separate, metadata={'format': 'pt', **notes}))
