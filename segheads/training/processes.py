@@ -11,16 +11,9 @@ from mmengine.device import get_device
 from torch import distributed
 
 from segheads.mistakes import UserMistake
+from segheads.ranks import local_rank
 
 RANK_VARIABLES = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
-
-
-def local_rank() -> int:
-    """Returns the number of this process among those of its machine, 0 if it is alone."""
-    for variable in ('LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK'):
-        if variable in os.environ:
-            return int(os.environ[variable])
-    return 0
 
 
 def check_launcher(launcher: str, given_local_rank: int | None = None) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from segheads import ranks
 from segheads.checkpoints import trust_checkpoints
 from segheads.checkpoints.fit import check_checkpoint_file
 from segheads.configs.loading import default_work_dir, load_config, require_keys
@@ -73,7 +74,7 @@ def test(
 
     check_checkpoint_file(checkpoint)
     check_modules(cfg)
-    check_data(cfg, ('test',), read_masks=processes.local_rank() == 0)
+    check_data(cfg, ('test',), read_masks=ranks.local_rank() == 0)
     cfg.load_from = checkpoint
     cfg.resume = False
     forget_pretrained(cfg.model)
