@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from segheads.checkpoints.fit import bare_model
 from segheads.mistakes import UserMistake
+from segheads.registered_types import set_type, type_of
 
 BACKEND = 'atomic'
 LAST_CHECKPOINT = 'last_checkpoint'  # MMEngine's name of the file that names a checkpoint.
@@ -319,8 +320,8 @@ def save_atomically(cfg: Config) -> None:
     # What MMEngine saves by where the config does not say it.
     hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
     for hook in [*hooks.values(), *(cfg.get('custom_hooks') or ())]:
-        if isinstance(hook, dict) and hook.get('type') in ('CheckpointHook', CheckpointHook):
-            hook['type'] = 'AtomicCheckpointHook'
+        if type_of(hook, HOOKS) is CheckpointHook:
+            set_type(hook, 'AtomicCheckpointHook')
 
 
 def set_last_checkpoint(work_dir: str, path: str) -> None:
