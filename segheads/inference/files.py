@@ -13,7 +13,7 @@ from torch import nn
 from segheads.mistakes import UserMistake
 
 from .drawing import draw
-from .images import read_image
+from .images import LoadedImage, read_image
 from .prediction import batches_of_one_size, predict
 
 IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.gif', '.tif', '.tiff', '.webp'}
@@ -107,28 +107,26 @@ def predict_images(names: dict[Path, str], settings: Settings, progress: Progres
     skipped: list[str] = []
     task = progress.add_task('images', total=len(names))
 
-    def images() -> Iterator[tuple[Path, np.ndarray]]:
+    def images() -> Iterator[tuple[Path, LoadedImage]]:
         for file in names:
             try:
-                pixels = read_image(file)
+                image = read_image(settings.model, file)
             except UserMistake as mistake:
                 skipped.append(str(mistake))
                 progress.advance(task)
             else:
-                yield file, pixels
+                yield file, image
 
     for batch in batches_of_one_size(images(), lambda item: item[1].shape, settings.batch_size):
         try:
-            class_maps = predict(
-                settings.model, [pixels for _, pixels in batch], settings.batch_size
-            )
+            class_maps = predict(settings.model, [image for _, image in batch], settings.batch_size)
         except UserMistake as mistake:  # all are too small
             skipped += [f'{file}: {mistake}' for file, _ in batch]
             progress.advance(task, len(batch))
             continue
-        for (file, pixels), class_map in zip(batch, class_maps, strict=True):
+        for (file, image), class_map in zip(batch, class_maps, strict=True):
             save_class_map(class_map, settings.class_maps / f'{names[file]}.png', settings.model)
-            overlay = draw(settings.model, pixels, class_map, settings.opacity, settings.legend)
+            overlay = draw(settings.model, image, class_map, settings.opacity, settings.legend)
             save(overlay, settings.overlays / f'{names[file]}.jpg', quality=92)
             progress.advance(task)
     return skipped
