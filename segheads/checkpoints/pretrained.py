@@ -4,11 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
+from mmengine.model import PretrainedInit
+from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner import CheckpointLoader, Runner
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
 from segheads.mistakes import UserMistake
+from segheads.registered_types import is_type
 
 from .fit import Unfit, bare_model, unfit_weights
 
@@ -62,7 +65,7 @@ def pretrained_parts(part: Any, key: str = 'model') -> Iterator[tuple[str, str, 
         for name, child in part.items():
             if name == 'init_cfg':
                 for init in child if isinstance(child, (list, tuple)) else [child]:
-                    if isinstance(init, Mapping) and init.get('type') == 'Pretrained':
+                    if is_type(init, WEIGHT_INITIALIZERS, PretrainedInit):
                         yield key, init['checkpoint'], init.get('prefix')
             elif name == 'pretrained' and isinstance(child, str):
                 # MMSegmentation hands that of a segmentor on to its encoder.

@@ -27,6 +27,6 @@ def check_windows(test_cfg: Mapping[str, Any] | None) -> None:
             )
     if stride[0] > crop[0] or stride[1] > crop[1]:
         raise UserMistake(
-            f'model.test_cfg: with stride={tuple(stride)} above crop_size={tuple(crop)} windows leave '
-            'gaps between them; a stride may be as large as the crop at most'
+            f'model.test_cfg: with stride={tuple(stride)} above crop_size={tuple(crop)} windows '
+            'leave gaps between them; a stride may be as large as the crop at most'
         )

@@ -5,6 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmseg.registry import HOOKS
 
 from segheads import ranks
 from segheads.checkpoints import trust_checkpoints
@@ -12,11 +13,12 @@ from segheads.checkpoints.fit import check_checkpoint_file
 from segheads.checkpoints.pretrained import pretrained_parts
 from segheads.configs.loading import default_work_dir, load_config, require_keys
 from segheads.configs.preflight import check_data, check_modules, check_pretrained
+from segheads.registered_types import is_type
 
 from . import processes
 from .compilation import request_compilation
 from .console import build_runner
-from .fine_tuning import start_from_other_classes
+from .fine_tuning import FineTuneHook, start_from_other_classes
 from .interruption import ending_on_signals
 from .precision import choose_precision
 from .resumable_loop import use_resumable_loop
@@ -113,7 +115,7 @@ def require_fit(cfg: Config) -> None:
         cfg (Config): The config of the run; it is changed in place.
     """
     hooks = list(cfg.get('custom_hooks') or [])
-    starts_anew = any(hook.get('type') == 'FineTuneHook' for hook in hooks)
+    starts_anew = any(is_type(hook, HOOKS, FineTuneHook) for hook in hooks)
     if (cfg.get('load_from') or cfg.resume) and not starts_anew:
         hooks.append(dict(type='CheckpointFitHook'))
     elif named := list(pretrained_parts(cfg.model)):
