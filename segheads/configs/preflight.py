@@ -63,7 +63,7 @@ def check_pretrained(model: dict[str, Any], checkpoint: str | None = None) -> No
         key, path = missing[0]
         name = DOWNLOADABLE.fullmatch(Path(path).name)
         remedy = (
-            f'get them by `python tools/download_weights.py {name[1]}`'
+            f'get them by `segheads download {name[1]}`'
             if name
             else 'put them there, or correct the path'
         )

@@ -38,8 +38,8 @@ def check_launcher(launcher: str, given_local_rank: int | None = None) -> None:
     if RANK_VARIABLES[launcher] not in os.environ:
         raise UserMistake(
             f'--launcher {launcher} expects to be started by it, but the variable '
-            f'{RANK_VARIABLES[launcher]} is not set; use tools/dist_*.sh or tools/slurm_*.sh, or '
-            'leave --launcher out to run in one process'
+            f'{RANK_VARIABLES[launcher]} is not set; use `segheads train --processes N`, '
+            'tools/dist_*.sh or tools/slurm_*.sh, or leave --launcher out to run in one process'
         )
     if get_device() == 'cuda' and local_rank() >= torch.cuda.device_count():
         raise UserMistake(
