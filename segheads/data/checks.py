@@ -13,6 +13,7 @@ from segheads.registered_types import type_name, type_of
 
 from .class_names import names_and_colours
 from .labels import check_labels
+from .mask_files import check_wide_labels
 
 
 def leaf_datasets(dataset: Mapping[str, Any], key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -60,6 +61,7 @@ def check_dataset(
     if dataset is None:
         return
     check_class_count(dataset, key, num_classes)
+    check_wide_labels(dataset, key, ignore_indices)
     if not dataset.data_prefix.get('img_path'):
         return
     list_samples(dataset, key)
