@@ -25,7 +25,9 @@ def near_matches(name: str, candidates: Iterable[str]) -> str:
     Returns:
         str: ``'; did you mean a or b?'``, or an empty string if nothing resembles ``name``.
     """
-    found = difflib.get_close_matches(name, set(candidates), n=3, cutoff=0.6)
+    candidates = set(candidates)
+    found = sorted(each for each in candidates if each.lower() == name.lower())
+    found = found or difflib.get_close_matches(name, candidates, n=3, cutoff=0.6)
     return f'; did you mean {" or ".join(found)}?' if found else ''
 
 

@@ -9,6 +9,7 @@ import ctypes
 import importlib
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -52,6 +53,7 @@ COMMANDS = {
 # Measured by benchmarks/waiting.py: as fast as PyTorch's default on an idle machine, and not
 # several times slower than sleeping threads on a busy one.
 SPINS_BEFORE_SLEEPING = 10_000
+SECONDS_FOR_THE_FIRST = 10.0
 # From <malloc.h>. Freed memory is kept for the next tensor instead of being given back.
 TRIM_THRESHOLD, MMAP_THRESHOLD, LARGEST_INT = -1, -3, 2**31 - 1
 
@@ -124,8 +126,8 @@ def run_and_exit(command: Callable[[], None]) -> None:
     """Runs a command and ends the process as the command ends.
 
     A mistake of the user ends it with exit code 2 and one sentence on stderr; of several processes
-    on a machine only the first one speaks. An interruption ends it with the code that shells expect
-    after the signal.
+    on a machine that make it the first one speaks. An interruption ends it with the code that
+    shells expect after the signal.
 
     Args:
         command (Callable): What to run.
@@ -145,8 +147,10 @@ def run_and_exit(command: Callable[[], None]) -> None:
         sentence = sentence_for(error)
         if sentence is None:
             raise
-        if local_rank() == 0:
-            print(f'error: {sentence}', file=sys.stderr, flush=True)
+        if local_rank() != 0:
+            # The first process speaks, if it is wrong there too, and the launcher ends the others.
+            time.sleep(SECONDS_FOR_THE_FIRST)
+        print(f'error: {sentence}', file=sys.stderr, flush=True)
         sys.exit(2)
 
 

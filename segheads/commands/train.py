@@ -40,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='accept pretrained weights and a load_from that leave weights of the model random',
     )
+    parser.add_argument(
+        '--no-rehearsal',
+        action='store_true',
+        help='do not go through the run in small before it starts',
+    )
     add_run_arguments(parser)
 
 
@@ -63,4 +68,5 @@ def run(options: argparse.Namespace) -> None:
         local_rank=options.local_rank,
         trusted=options.trust_checkpoint,
         verbose=options.verbose,
+        rehearsed=not options.no_rehearsal,
     )

@@ -1,5 +1,6 @@
 """A training from a config to its last checkpoint."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from segheads.checkpoints.fit import check_checkpoint_file
 from segheads.checkpoints.pretrained import pretrained_parts
 from segheads.configs.loading import default_work_dir, load_config, require_keys
 from segheads.configs.preflight import check_data, check_modules, check_pretrained
+from segheads.configs.signatures import check_arguments
 from segheads.registered_types import is_type
 
 from . import processes
@@ -21,6 +23,7 @@ from .console import build_runner
 from .fine_tuning import FineTuneHook, start_from_other_classes
 from .interruption import ending_on_signals
 from .precision import choose_precision
+from .rehearsal import check_loops, rehearse, told_by_key
 from .resumable_loop import use_resumable_loop
 from .resuming import latest_checkpoint
 from .saving import check_output_folder, save_atomically, set_last_checkpoint
@@ -42,6 +45,7 @@ def train(
     local_rank: int | None = None,
     trusted: bool = False,
     verbose: bool = False,
+    rehearsed: bool = True,
 ) -> Runner:
     """Trains a model.
 
@@ -63,6 +67,7 @@ def train(
         local_rank (int | None): What old launchers pass as ``--local_rank``. Default: None.
         trusted (bool): Whether checkpoints may run code. Default: False.
         verbose (bool): Whether the whole log goes to the console too. Default: False.
+        rehearsed (bool): Whether to go through the run in small first. Default: True.
 
     Returns:
         Runner: The runner after training; it holds the model.
@@ -73,24 +78,53 @@ def train(
     """
     processes.check_launcher(launcher, local_rank)
     cfg = load_config(config, cfg_options)
-    require_keys(cfg, NEEDED)
-    cfg.launcher = launcher
-    cfg.work_dir = work_dir or cfg.get('work_dir') or default_work_dir(config)
-    cfg.resume = resume
-    if fine_tune:
-        start_from_other_classes(cfg, fine_tune)
+    with trust_checkpoints(trusted), ending_on_signals():
+        with contextlib.nullcontext() if verbose else told_by_key(cfg):
+            require_keys(cfg, NEEDED)
+            cfg.launcher = launcher
+            cfg.work_dir = work_dir or cfg.get('work_dir') or default_work_dir(config)
+            cfg.resume = resume
+            if fine_tune:
+                start_from_other_classes(cfg, fine_tune)
+            prepare(cfg, mixed_precision, compiled, allow_partial, rehearsed)
+        runner = build_runner(cfg, verbose)
+        runner.train()
+    return runner
 
+
+def prepare(
+    cfg: Config,
+    mixed_precision: bool = False,
+    compiled: bool = False,
+    allow_partial: bool = False,
+    rehearsed: bool = True,
+) -> None:
+    """Checks a config, rehearses the run, and completes it for the Runner.
+
+    Args:
+        cfg (Config): The config of the run, with ``work_dir``, ``launcher`` and ``resume``; it is
+            changed in place.
+        mixed_precision (bool): Whether to train in mixed precision. Default: False.
+        compiled (bool): Whether to compile the networks. Default: False.
+        allow_partial (bool): Whether weights may be left random. Default: False.
+        rehearsed (bool): Whether to go through the run in small. Default: True.
+
+    Raises:
+        UserMistake: If anything in the config or the data is wrong.
+    """
+    check_loops(cfg)
+    check_arguments(cfg)
     check_modules(cfg)
     checkpoint = cfg.get('load_from')
     if checkpoint:
         check_checkpoint_file(checkpoint)
-    elif resume:
+    elif cfg.resume:
         checkpoint = latest_checkpoint(cfg.work_dir)
     check_pretrained(cfg.model, checkpoint)
     is_first = ranks.local_rank() == 0
     check_data(cfg, ('train', 'val'), read_masks=is_first)
     check_output_folder(cfg.work_dir)
-    if resume and checkpoint and not cfg.get('load_from') and is_first:
+    if cfg.resume and checkpoint and not cfg.get('load_from') and is_first:
         # The Runner reads there what to resume from.
         set_last_checkpoint(cfg.work_dir, checkpoint)
 
@@ -98,14 +132,12 @@ def train(
     save_atomically(cfg)
     use_resumable_loop(cfg)
     request_compilation(cfg, compiled)
-    processes.prepare_processes(cfg)
     if not allow_partial:
         require_fit(cfg)
+    if rehearsed and is_first:
+        rehearse(cfg)
+    processes.prepare_processes(cfg)
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='InterruptionHook')]
-    with trust_checkpoints(trusted), ending_on_signals():
-        runner = build_runner(cfg, verbose)
-        runner.train()
-    return runner
 
 
 def require_fit(cfg: Config) -> None:

@@ -10,6 +10,7 @@ from segheads.checkpoints import trust_checkpoints
 from segheads.checkpoints.fit import check_checkpoint_file
 from segheads.configs.loading import default_work_dir, load_config, require_keys
 from segheads.configs.preflight import check_data, check_modules, forget_pretrained
+from segheads.configs.signatures import check_arguments
 from segheads.data.checks import leaf_datasets
 from segheads.mistakes import tell
 
@@ -71,6 +72,7 @@ def test(
     processes.check_launcher(launcher, local_rank)
     cfg = load_config(config, cfg_options)
     require_keys(cfg, NEEDED)
+    check_arguments(cfg)
     cfg.launcher = launcher
     cfg.work_dir = work_dir or cfg.get('work_dir') or default_work_dir(config)
 

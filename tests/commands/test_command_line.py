@@ -1,10 +1,12 @@
 """Mistakes are told from defects, and end a tool as they should."""
 
+import time
 from pathlib import Path
 
 import pytest
 from tiny_run import command, sentence
 
+from segheads import commands
 from segheads.commands import run_and_exit
 from segheads.mistakes import sentence_for
 from segheads.training.console import build_runner
@@ -23,9 +25,11 @@ def test_only_mistakes_lose_their_traceback(cfg, capsys, monkeypatch):
     assert told.startswith('error: ') and 'num_blocks' in told
 
     monkeypatch.setenv('LOCAL_RANK', '1')
+    waited = []
+    monkeypatch.setattr(time, 'sleep', waited.append)
     with pytest.raises(SystemExit):
         run_and_exit(mistaken)
-    assert 'error: ' not in capsys.readouterr().err
+    assert waited == [commands.SECONDS_FOR_THE_FIRST], 'the first process speaks first'
 
     def defective():
         raise ValueError('somewhere in a library')

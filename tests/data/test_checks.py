@@ -181,3 +181,18 @@ def test_names_of_classes_that_are_none(cfg, classes):
 def test_colours_of_classes_that_are_none(cfg, palette):
     cfg.train_dataloader.dataset.metainfo.palette = palette
     assert 'metainfo.palette' in sentence(check_data, cfg, ('train',))
+
+
+def test_rare_objects_may_be_in_few_masks(cfg, monkeypatch):
+    for index in range(4):
+        write_mask('train', index, labels(0, 255, 255, 255))
+    assert 'black-and-white' in sentence(check_data, cfg, ('train',))
+    write_mask('train', 1, labels(0, 255, 1, 255))
+    monkeypatch.setattr(label_rules, 'MASKS_TO_READ', 1)
+    check_data(cfg, ('train',))
+
+
+def test_masks_without_a_label_stop_a_training_only(cfg):
+    for index in range(2):
+        write_mask('val', index, labels(255, 255, 255, 255))
+    check_data(cfg, ('val', 'test'))
