@@ -27,9 +27,9 @@ from .pictures import as_picture
 KEPT_TYPES = (np.uint8, np.uint16, np.int16, np.float32)
 COLOUR_FLAGS = {
     'color': cv2.IMREAD_COLOR,
-    'color_ignore_orientation': cv2.IMREAD_COLOR,
+    'color_ignore_orientation': cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
     'grayscale': cv2.IMREAD_GRAYSCALE,
-    'grayscale_ignore_orientation': cv2.IMREAD_GRAYSCALE,
+    'grayscale_ignore_orientation': cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION,
     'unchanged': cv2.IMREAD_UNCHANGED,
 }
 
@@ -73,12 +73,14 @@ class LoadedForm(NamedTuple):
         bits (int | None): 8 if values are cut down to 8 bits; None for those of the file.
         blue_first (bool): Whether the first three channels are blue, green and red.
         to_float32 (bool): Whether values become float32 in the end.
+        is_turned (bool): Whether a picture is turned as its EXIF data ask for.
     """
 
     channels: int | None
     bits: int | None
     blue_first: bool
     to_float32: bool
+    is_turned: bool = False
 
 
 class ImageReader:
@@ -184,6 +186,7 @@ def _form(loader: Transform, bgr_to_rgb: bool) -> LoadedForm:
         bits=None if flags & cv2.IMREAD_ANYDEPTH else 8,
         blue_first=True,
         to_float32=to_float32,
+        is_turned=not flags & cv2.IMREAD_IGNORE_ORIENTATION,
     )
 
 

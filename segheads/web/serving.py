@@ -69,7 +69,8 @@ def load_models(pairs: Sequence[str], device: str | None) -> list[ServedModel]:
     models = []
     for name, (config, checkpoint) in zip(names, parts, strict=True):
         model = load(config, checkpoint or None, device)
-        predict(model, SAMPLES[0])
+        with contextlib.suppress(UserMistake):  # it takes other images than drawn scenes
+            predict(model, SAMPLES[0])
         file = Path(checkpoint).name if checkpoint else None
         label = name if count[name] == 1 else f'{name} ({file or "random weights"})'
         models.append(ServedModel(label, model, file))
