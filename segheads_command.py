@@ -7,19 +7,21 @@ package in place as Python does, but runs it only once the arguments are sound.
 
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
+Arguments = Sequence[str] | None
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command of segheads.
+
+def main(arguments: Arguments = None) -> None:
+    """Runs a command of segheads and ends the process as the command ends.
 
     Args:
         arguments (Sequence[str] | None): Name of the command and its arguments; None for those of
             the process.
 
     Raises:
-        SystemExit: With code 2 after a mistake in the arguments, or as the command ends.
+        SystemExit: With code 2 after a mistake, or as the command ends.
     """
     waiting = place_package()
     from segheads import commands
@@ -33,6 +35,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         commands.run(options)
 
     commands.run_and_exit(run)
+
+
+def as_function(name: str) -> Callable[[Arguments], None]:
+    """Returns a command as a function that raises its errors, for callers in Python.
+
+    Args:
+        name (str): Name of the command.
+
+    Returns:
+        Callable: Takes the arguments of the command; None for those of the process.
+    """
+
+    def run(arguments: Arguments = None) -> None:
+        import segheads.commands as commands
+
+        given = sys.argv[1:] if arguments is None else arguments
+        commands.run(commands.parse([name, *map(str, given)]))
+
+    return run
 
 
 def place_package() -> ModuleType | None:

@@ -1,7 +1,7 @@
 """A network, a config and data on disk that are as small as a whole run allows."""
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,8 +11,8 @@ import pytest
 from mmengine.visualization import Visualizer
 from PIL import Image
 
-from segheads import commands
 from segheads.mistakes import UserMistake
+from segheads_command import as_function as command  # noqa: F401  used by the tests
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -113,15 +113,6 @@ def forget_visualizers() -> None:
     """MMEngine keeps one visualizer per process, with the folder of the first run."""
     for visualizer in (Visualizer, *Visualizer.__subclasses__()):
         visualizer._instance_dict.clear()
-
-
-def command(name: str) -> Callable[[Sequence[str]], None]:
-    """Returns a command of segheads as a function of its arguments, within this process."""
-
-    def run(arguments: Sequence[str]) -> None:
-        commands.run(commands.parse([name, *map(str, arguments)]))
-
-    return run
 
 
 def load_tool(name: str) -> ModuleType:

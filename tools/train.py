@@ -5,7 +5,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from segheads_command import main  # noqa: E402
+import segheads_command  # noqa: E402
+
+main = segheads_command.as_function('train')
 
 if __name__ == '__main__':
-    main(['train', *sys.argv[1:]])
+    segheads_command.main(['train', *sys.argv[1:]])

@@ -40,6 +40,7 @@ FILLED = (
     'numpy._core.multiarray._reconstruct',
 )
 NATIVE_BYTE_ORDERS = ('=', '|', '<' if sys.byteorder == 'little' else '>')
+ENCRYPTED = 0x1  # of the flags of an entry in an archive
 TENSOR_FUNCTIONS = ('torch._utils._rebuild_tensor', 'torch._utils._rebuild_tensor_v2')
 
 
@@ -168,8 +169,20 @@ def _inspect_archive(archive: zipfile.ZipFile, file_size: int) -> None:
     entries = archive.infolist()
     folders = {entry.filename.partition('/')[0] for entry in entries}
     names = {entry.filename.partition('/')[2]: entry for entry in entries}
-    if len(folders) != 1 or len(names) != len(entries) or 'data.pkl' not in names:
+    # PyTorch finds a record whatever its capitals, so it must not find another than is read here.
+    ignoring_case = {entry.filename.lower() for entry in entries}
+    if len(folders) != 1 or len(ignoring_case) != len(entries) or 'data.pkl' not in names:
         raise CheckpointError('is an archive, but not one that torch.save wrote')
+    plain = all(
+        entry.filename == entry.orig_filename
+        and entry.filename.isascii()
+        and entry.filename.isprintable()
+        and not entry.flag_bits & ENCRYPTED
+        for entry in entries
+    )
+    starts_at_once = min(entry.header_offset for entry in entries) == 0
+    if not plain or archive.comment or not starts_at_once:
+        raise CheckpointError('is an archive with more in it than torch.save writes')
     packed = [entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
     if packed:
         raise CheckpointError(f'holds compressed data ({packed[0]}), which torch.save never writes')

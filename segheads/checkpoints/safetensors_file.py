@@ -29,7 +29,12 @@ def load_safetensors(path: str | Path, map_location: Any = None) -> dict[str, An
     with safe_open(str(path), framework='pt', device=str(device)) as file:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no dict
         notes = file.metadata() or {}
-    meta = {DATASET: json.loads(notes[DATASET])} if DATASET in notes else {}
+    meta = {}
+    if DATASET in notes:
+        try:
+            meta[DATASET] = json.loads(notes[DATASET])
+        except (ValueError, RecursionError):
+            meta[DATASET] = notes[DATASET]  # no names of classes: whoever checks notes says so
     return dict(state_dict=weights, meta=meta)
 
 

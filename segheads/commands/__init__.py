@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from segheads.mistakes import sentence_for
+from segheads.ranks import local_rank
 from segheads.version import __version__
 
 
@@ -137,14 +138,14 @@ def run_and_exit(command: Callable[[], None]) -> None:
         _leave_process_group()
     except KeyboardInterrupt as interruption:
         _leave_process_group()
-        if str(interruption) and _local_rank() == 0:
+        if str(interruption) and local_rank() == 0:
             print(interruption, file=sys.stderr, flush=True)
         sys.exit(getattr(interruption, 'exit_code', 130))
     except Exception as error:
         sentence = sentence_for(error)
         if sentence is None:
             raise
-        if _local_rank() == 0:
+        if local_rank() == 0:
             print(f'error: {sentence}', file=sys.stderr, flush=True)
         sys.exit(2)
 
@@ -152,11 +153,6 @@ def run_and_exit(command: Callable[[], None]) -> None:
 def _leave_process_group() -> None:
     if processes := sys.modules.get('segheads.training.processes'):
         processes.leave_process_group()
-
-
-def _local_rank() -> int:
-    processes = sys.modules.get('segheads.training.processes')
-    return processes.local_rank() if processes else 0
 
 
 def _module(name: str) -> ModuleType:

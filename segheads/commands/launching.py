@@ -24,6 +24,7 @@ def launch(arguments: Sequence[str]) -> None:
     os.environ.setdefault('TORCHELASTIC_SIGNALS_TO_HANDLE', SIGNALS)
     os.environ.setdefault('PET_SIGNALS_TO_HANDLE', SIGNALS)
     os.environ.setdefault('TORCH_ELASTIC_SHUTDOWN_TIMEOUT', SECONDS_TO_END)
+    os.environ.setdefault('LOGLEVEL', 'ERROR')  # else it reports each signal that it passes on
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError

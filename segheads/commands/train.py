@@ -35,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='train in N processes on this machine: one per GPU, or on the CPU',
     )
+    parser.add_argument(
+        '--allow-partial',
+        action='store_true',
+        help='accept pretrained weights and a load_from that leave weights of the model random',
+    )
     add_run_arguments(parser)
 
 
@@ -53,6 +58,7 @@ def run(options: argparse.Namespace) -> None:
         fine_tune=options.fine_tune,
         mixed_precision=options.amp,
         compiled=options.compile,
+        allow_partial=options.allow_partial,
         launcher=options.launcher,
         local_rank=options.local_rank,
         trusted=options.trust_checkpoint,

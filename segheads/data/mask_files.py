@@ -1,7 +1,7 @@
 """Mask files, read as class ids, of 8 or of 16 bits."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import mmcv
@@ -75,20 +75,27 @@ def as_labels(mask: np.ndarray) -> np.ndarray:
     return mask.astype(np.uint16 if is_wide else np.uint8)
 
 
-def check_wide_labels(dataset: BaseSegDataset, key: str) -> None:
+def check_wide_labels(dataset: BaseSegDataset, key: str, ignore_indices: Collection[int]) -> None:
     """Checks that a data set of more than 255 classes does not take 255 for something else.
 
     Args:
         dataset (BaseSegDataset): The data set.
         key (str): Its dotted key, for the sentence.
+        ignore_indices (Collection[int]): Labels that a run skips.
 
     Raises:
-        UserMistake: If ``reduce_zero_label`` or a selection of classes would write 255 into masks
-            for pixels that do not count.
+        UserMistake: If 255 is ignored, or if ``reduce_zero_label`` or a selection of classes would
+            write it into masks for pixels that do not count.
     """
     count = len(dataset.metainfo.get('classes') or ())
     if count <= 255:
         return
+    if 255 in ignore_indices:
+        raise UserMistake(
+            f'{key} has {count} classes, of which 255 would never be learnt, because it is the '
+            f'ignored label by default; set ignore_index={WIDE_IGNORED_LABEL} in model.decode_head '
+            f'and the evaluators, and seg_pad_val={WIDE_IGNORED_LABEL} in model.data_preprocessor'
+        )
     if dataset.reduce_zero_label:
         raise UserMistake(
             f'{key}: reduce_zero_label writes 255 for ignored pixels, which is one of the {count} '

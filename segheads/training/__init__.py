@@ -5,6 +5,7 @@ from .console import ConsoleHook
 from .fine_tuning import FineTuneHook
 from .interruption import InterruptionHook
 from .precision import AutocastOptimWrapper
+from .predictions import NoMetric, SavePredictionsHook
 from .resumable_loop import ResumableTrainLoop
 from .saving import AtomicCheckpointHook
 
@@ -15,5 +16,7 @@ __all__ = [
     'ConsoleHook',
     'FineTuneHook',
     'InterruptionHook',
+    'NoMetric',
     'ResumableTrainLoop',
+    'SavePredictionsHook',
 ]

@@ -6,8 +6,8 @@ import zlib
 from pathlib import Path
 
 from segheads.mistakes import UserMistake, tell
+from segheads.ranks import local_rank
 
-from .processes import local_rank
 from .saving import LAST_CHECKPOINT
 
 NAME = re.compile(r'(?P<before>.*?)(?P<step>\d+)(?P<after>\D*)')

@@ -1,26 +1,34 @@
 """Checkpoints that are complete or not there, whatever ends the run that writes them."""
 
 import os
+import re
 import shutil
+import socket
 import tempfile
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.dist import is_main_process
+from mmengine.dist import all_reduce, get_world_size, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
+from torch import Tensor, nn
 
+from segheads.checkpoints.fit import bare_model
 from segheads.mistakes import UserMistake
+from segheads.registered_types import set_type, type_of
 
 BACKEND = 'atomic'
 LAST_CHECKPOINT = 'last_checkpoint'  # MMEngine's name of the file that names a checkpoint.
 UNFINISHED = '.unfinished'
+GRADIENTS = 'accumulated_gradients'
+SECONDS_OF_A_DAY = 24 * 60 * 60
 
 
 def write_atomically(content: bytes, path: str | Path) -> None:
@@ -36,8 +44,8 @@ def write_atomically(content: bytes, path: str | Path) -> None:
         OSError: If the disk is full or the folder cannot be written; the file is as it was.
     """
     path = Path(path)
-    # With the number of the process: two runs in one folder must not write into each other's file.
-    unfinished = path.with_name(f'.{path.name}.{os.getpid()}{UNFINISHED}')
+    # With machine and process: two runs in one folder must not write into each other's file.
+    unfinished = path.with_name(f'.{path.name}.{_machine()}-{os.getpid()}{UNFINISHED}')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished.open('wb') as stream:
@@ -51,6 +59,41 @@ def write_atomically(content: bytes, path: str | Path) -> None:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def remove_unfinished(folder: str | Path) -> None:
+    """Removes what processes have left that were killed while they wrote a file.
+
+    What a process of this machine that lives may be writing stays, and so does what is younger than
+    a day of another machine, whose processes are not known here.
+
+    Args:
+        folder (str | Path): The folder of the files.
+    """
+    for unfinished in Path(folder).glob(f'.*{UNFINISHED}'):
+        machine, _, process = unfinished.name[: -len(UNFINISHED)].rpartition('.')[2].rpartition('-')
+        with suppress(OSError):
+            # Earlier versions did not note the machine.
+            if machine in ('', _machine()) and process.isdecimal():
+                is_left = not _is_alive(int(process))
+            else:
+                is_left = time.time() - unfinished.stat().st_mtime > SECONDS_OF_A_DAY
+            if is_left:
+                unfinished.unlink(missing_ok=True)
+
+
+def _machine() -> str:
+    return re.sub(r'[^A-Za-z0-9_-]', '_', socket.gethostname())
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        return True
+    return True
 
 
 def _sync_folder(folder: Path) -> None:
@@ -92,8 +135,30 @@ class AtomicCheckpointHook(CheckpointHook):
         super().__init__(*args, **kwargs)
         has_backend = self.backend_args is not None or self.file_client_args is not None
         self.is_local = not has_backend and '://' not in str(self.out_dir or '')
+        self.gradients: dict[str, Tensor] = {}
+        self.resumed_gradients: dict[str, Tensor] | None = None
         if self.is_local:
             self.backend_args = dict(backend=BACKEND)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Keeps gradients that the resumed run had accumulated when it was saved.
+
+        Args:
+            runner (Runner): The runner of the training process.
+            checkpoint (dict): The checkpoint.
+        """
+        if runner._resume:
+            self.resumed_gradients = checkpoint.get(GRADIENTS)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Adds the gradients that are accumulated at present, where the optimiser is saved too.
+
+        Args:
+            runner (Runner): The runner of the training process.
+            checkpoint (dict): The checkpoint; it is changed in place.
+        """
+        if 'optimizer' in checkpoint and self.gradients:
+            checkpoint[GRADIENTS] = self.gradients
 
     def before_train(self, runner: Runner) -> None:
         """Makes room for checkpoints before the first iteration.
@@ -106,10 +171,13 @@ class AtomicCheckpointHook(CheckpointHook):
                 no room for one.
         """
         super().before_train(runner)
+        self._forget_files_of_others(runner)
+        if self.resumed_gradients:
+            set_gradients(runner.model, self.resumed_gradients)
+            self.resumed_gradients = None
         if self.is_local and is_main_process():
             check_output_folder(self.out_dir)
-            for unfinished in Path(self.out_dir).glob(f'.*{UNFINISHED}'):
-                unfinished.unlink(missing_ok=True)
+            remove_unfinished(self.out_dir)
             check_free_space(self.out_dir, checkpoint_size(runner, self.save_optimizer))
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
@@ -120,6 +188,7 @@ class AtomicCheckpointHook(CheckpointHook):
             # With the expired ones: if this run dies before it removes them, the next one does.
             runner.message_hub.update_info('keep_ckpt_ids', steps)
         runner.message_hub.update_info('last_ckpt', path)
+        self.gradients = accumulated_gradients(runner)
         with _explained(runner.work_dir):
             runner.save_checkpoint(
                 self.out_dir,
@@ -167,8 +236,74 @@ class AtomicCheckpointHook(CheckpointHook):
             self.best_ckpt_path_dict = paths
 
     def _remove(self, path: str) -> None:
-        if is_main_process() and self.file_backend.isfile(path):
+        if is_main_process() and self._is_own(path) and self.file_backend.isfile(path):
             self.file_backend.remove(path)
+
+    def _is_own(self, path: str) -> bool:
+        """Tells whether a file lies in this run's folder under a name that this hook gives.
+
+        Paths of earlier checkpoints come from the checkpoint that was resumed, which may say
+        anything.
+        """
+        folder, _, name = str(path).replace('\\', '/').rpartition('/')
+        step = re.sub(r'\\\{[^}]*\}', r'\\d+', re.escape(self.filename_tmpl))
+        # Until the first validation 'auto' stands for the first metric that there will be.
+        keys = getattr(self, 'key_indicators', None) or []
+        best = '|'.join(
+            r'[^/]+' if key == 'auto' else re.escape(key.replace('/', '_')) for key in keys
+        )
+        if not re.fullmatch(rf'(best_({best})_)?{step}', name):
+            return False
+        if not self.is_local:
+            return folder == str(self.out_dir).rstrip('/')
+        return Path(folder).resolve() == Path(self.out_dir).resolve()
+
+    def _forget_files_of_others(self, runner: Runner) -> None:
+        """Lets a resumed run know no best checkpoint that is not its own."""
+        if not self.save_best:
+            return
+        known = self._best_checkpoints()
+        own = {key: path if path and self._is_own(path) else None for key, path in known.items()}
+        self._set_best_checkpoints(own)
+
+
+def accumulated_gradients(runner: Runner) -> dict[str, Tensor]:
+    """Finds the gradients that wait for the next step of the optimiser.
+
+    With ``accumulative_counts`` above 1 a run may be saved between two steps. Of several processes
+    each has its own, of which the mean is what counts.
+
+    Args:
+        runner (Runner): The runner, after an iteration.
+
+    Returns:
+        dict[str, Tensor]: Gradients by name of the parameter; empty right after a step.
+    """
+    wrapper = runner.optim_wrapper
+    if getattr(wrapper, '_accumulative_counts', 1) == 1 or wrapper.should_update():
+        return {}
+    gradients = {
+        name: parameter.grad.detach().clone()
+        for name, parameter in bare_model(runner.model).named_parameters()
+        if parameter.grad is not None
+    }
+    if get_world_size() > 1:
+        for gradient in gradients.values():
+            all_reduce(gradient, op='mean')
+    return gradients
+
+
+def set_gradients(model: nn.Module, gradients: Mapping[str, Tensor]) -> None:
+    """Gives a model the gradients that it had accumulated.
+
+    Args:
+        model (nn.Module): The model, possibly wrapped.
+        gradients (Mapping[str, Tensor]): Gradients by name of the parameter.
+    """
+    for name, parameter in bare_model(model).named_parameters():
+        gradient = gradients.get(name)
+        if isinstance(gradient, Tensor) and gradient.shape == parameter.shape:
+            parameter.grad = gradient.to(parameter)
 
 
 def save_atomically(cfg: Config) -> None:
@@ -185,8 +320,8 @@ def save_atomically(cfg: Config) -> None:
     # What MMEngine saves by where the config does not say it.
     hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
     for hook in [*hooks.values(), *(cfg.get('custom_hooks') or ())]:
-        if isinstance(hook, dict) and hook.get('type') in ('CheckpointHook', CheckpointHook):
-            hook['type'] = 'AtomicCheckpointHook'
+        if type_of(hook, HOOKS) is CheckpointHook:
+            set_type(hook, 'AtomicCheckpointHook')
 
 
 def set_last_checkpoint(work_dir: str, path: str) -> None:

@@ -3,17 +3,22 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.runner import Runner
+from mmseg.registry import HOOKS
 
+from segheads import ranks
 from segheads.checkpoints import trust_checkpoints
 from segheads.checkpoints.fit import check_checkpoint_file
+from segheads.checkpoints.pretrained import pretrained_parts
 from segheads.configs.loading import default_work_dir, load_config, require_keys
 from segheads.configs.preflight import check_data, check_modules, check_pretrained
+from segheads.registered_types import is_type
 
 from . import processes
 from .compilation import request_compilation
 from .console import build_runner
-from .fine_tuning import start_from_other_classes
+from .fine_tuning import FineTuneHook, start_from_other_classes
 from .interruption import ending_on_signals
 from .precision import choose_precision
 from .resumable_loop import use_resumable_loop
@@ -32,6 +37,7 @@ def train(
     fine_tune: str | None = None,
     mixed_precision: bool = False,
     compiled: bool = False,
+    allow_partial: bool = False,
     launcher: str = 'none',
     local_rank: int | None = None,
     trusted: bool = False,
@@ -50,6 +56,8 @@ def train(
         fine_tune (str | None): A checkpoint to start from, without its classifiers. Default: None.
         mixed_precision (bool): Whether to train in mixed precision. Default: False.
         compiled (bool): Whether to compile the networks. Default: False.
+        allow_partial (bool): Whether pretrained weights and ``load_from`` may leave weights of the
+            model random. Default: False.
         launcher (str): What started the processes: 'none', 'pytorch', 'slurm' or 'mpi'.
             Default: 'none'.
         local_rank (int | None): What old launchers pass as ``--local_rank``. Default: None.
@@ -79,7 +87,7 @@ def train(
     elif resume:
         checkpoint = latest_checkpoint(cfg.work_dir)
     check_pretrained(cfg.model, checkpoint)
-    is_first = processes.local_rank() == 0
+    is_first = ranks.local_rank() == 0
     check_data(cfg, ('train', 'val'), read_masks=is_first)
     check_output_folder(cfg.work_dir)
     if resume and checkpoint and not cfg.get('load_from') and is_first:
@@ -91,8 +99,25 @@ def train(
     use_resumable_loop(cfg)
     request_compilation(cfg, compiled)
     processes.prepare_processes(cfg)
+    if not allow_partial:
+        require_fit(cfg)
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='InterruptionHook')]
     with trust_checkpoints(trusted), ending_on_signals():
         runner = build_runner(cfg, verbose)
         runner.train()
     return runner
+
+
+def require_fit(cfg: Config) -> None:
+    """Lets a run refuse weights that leave a part of the model random.
+
+    Args:
+        cfg (Config): The config of the run; it is changed in place.
+    """
+    hooks = list(cfg.get('custom_hooks') or [])
+    starts_anew = any(is_type(hook, HOOKS, FineTuneHook) for hook in hooks)
+    if (cfg.get('load_from') or cfg.resume) and not starts_anew:
+        hooks.append(dict(type='CheckpointFitHook'))
+    elif named := list(pretrained_parts(cfg.model)):
+        hooks.append(dict(type='PretrainedFitHook', named=named))
+    cfg.custom_hooks = hooks

@@ -5,15 +5,18 @@ from typing import Any
 
 from mmengine.config import Config
 
+from segheads import ranks
 from segheads.checkpoints import trust_checkpoints
 from segheads.checkpoints.fit import check_checkpoint_file
 from segheads.configs.loading import default_work_dir, load_config, require_keys
 from segheads.configs.preflight import check_data, check_modules, forget_pretrained
 from segheads.data.checks import leaf_datasets
+from segheads.mistakes import tell
 
 from . import processes
 from .compilation import request_compilation
 from .console import build_runner
+from .predictions import expects_no_masks, without_masks
 
 NEEDED = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
 
@@ -73,17 +76,21 @@ def test(
 
     check_checkpoint_file(checkpoint)
     check_modules(cfg)
-    check_data(cfg, ('test',), read_masks=processes.local_rank() == 0)
+    if out and expects_no_masks(cfg.test_dataloader):
+        tell('There are no masks to compare with: class maps are written, and no metrics computed.')
+        without_masks(cfg)
+    else:
+        check_data(cfg, ('test',), read_masks=ranks.local_rank() == 0)
     cfg.load_from = checkpoint
     cfg.resume = False
     forget_pretrained(cfg.model)
     if not allow_partial:
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='CheckpointFitHook')]
 
-    if show or show_dir:
-        draw_overlays(cfg, show, show_dir, wait_time)
-    if out:
-        save_class_maps(cfg, out)
+    if show:
+        show_overlays(cfg, wait_time)
+    if out or show_dir:
+        save_predictions(cfg, out, show_dir)
     request_compilation(cfg, compiled)
     processes.prepare_processes(cfg)
     if augmented:
@@ -92,14 +99,12 @@ def test(
         return build_runner(cfg, verbose).test()
 
 
-def draw_overlays(cfg: Config, show: bool, folder: str | None, wait_time: float) -> None:
+def show_overlays(cfg: Config, wait_time: float) -> None:
     """Turns on MMSegmentation's visualization hook, for every image unless the config says else.
 
     Args:
         cfg (Config): The config of the test; it is changed in place.
-        show (bool): Whether to show overlays in a window.
-        folder (str | None): Where to save them.
-        wait_time (float): Seconds that each is shown.
+        wait_time (float): Seconds that each overlay is shown.
 
     Raises:
         UserMistake: If the config has no visualizer.
@@ -107,22 +112,21 @@ def draw_overlays(cfg: Config, show: bool, folder: str | None, wait_time: float)
     require_keys(cfg, ('default_hooks', 'visualizer'))
     hook = dict(type='SegVisualizationHook', interval=1)
     hook.update(cfg.default_hooks.get('visualization') or {})
-    cfg.default_hooks.visualization = dict(hook, draw=True, show=show, wait_time=wait_time)
-    if folder:
-        cfg.visualizer.save_dir = folder
+    cfg.default_hooks.visualization = dict(hook, draw=True, show=True, wait_time=wait_time)
 
 
-def save_class_maps(cfg: Config, folder: str) -> None:
-    """Lets the metric write its class maps, as submissions to test servers need them.
+def save_predictions(cfg: Config, class_maps: str | None, overlays: str | None) -> None:
+    """Lets a test write class maps, as submissions to test servers need them, and overlays.
 
     Args:
         cfg (Config): The config of the test; it is changed in place.
-        folder (str): Where to save them.
+        class_maps (str | None): A folder for class maps.
+        overlays (str | None): A folder for overlays.
     """
-    evaluators = cfg.test_evaluator
-    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
-        if evaluator.type == 'IoUMetric':
-            evaluator.update(output_dir=folder, keep_results=True)
+    drawn = (cfg.get('default_hooks') or {}).get('visualization') or {}
+    hook = dict(type='SavePredictionsHook', class_maps=class_maps, overlays=overlays)
+    hook.update({name: drawn[name] for name in ('interval',) if overlays and name in drawn})
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
 
 
 def augment(cfg: Config) -> None:
