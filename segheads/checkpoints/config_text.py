@@ -56,7 +56,9 @@ def is_harmless(text: str, modules: frozenset[str]) -> bool:
     imports = values.get('custom_imports') or {}
     names = imports.get('imports', ()) if isinstance(imports, dict) else ()
     names = [names] if isinstance(names, str) else names
-    return isinstance(names, (list, tuple)) and all(name in modules for name in names)
+    return isinstance(names, (list, tuple)) and all(
+        isinstance(name, str) and name in modules for name in names
+    )
 
 
 def _value(node: ast.expr) -> Any:

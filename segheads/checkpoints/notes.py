@@ -20,6 +20,8 @@ from .file_format import CheckpointError
 
 COUNTS = ('epoch', 'iter', 'max_epochs', 'max_iters')
 LARGEST_COUNT = 2**53
+# Where the text of a config is kept that nothing may execute.
+CONFIG_TEXT = 'config_text'
 MOST_KEPT = 100_000
 
 
@@ -44,11 +46,12 @@ def _checked_meta(meta: Any, path: str) -> dict[str, Any]:
         return {}
     if not isinstance(meta, dict):
         raise CheckpointError(f'has notes (meta) that are no dict, but {_kind(meta)}')
-    # Under 'config' the Runner takes a text for a config of MMSegmentation 0.x and executes it;
-    # under 'cfg', where it keeps its own, nothing does.
-    if 'config' in meta:
-        text = meta.pop('config')
-        meta.setdefault('cfg', text)
+    # The Runner executes a text under 'config', where MMSegmentation 0.x left it, and inferencers
+    # one under 'cfg', where MMEngine keeps its own.
+    for name in ('config', 'cfg'):
+        if name in meta and (name == 'config' or not _may_be_executed(meta[name])):
+            text = meta.pop(name)
+            meta.setdefault(CONFIG_TEXT, text)
     for name in COUNTS:
         if name in meta:
             _check_count(meta[name], f'meta.{name}')
@@ -127,10 +130,14 @@ def _check_message_hub(hub: Any) -> None:
             for number in value:
                 _check_count(number, name)
             info[name] = list(value)
-    # MMSegInferencer takes it for the config of the model and executes it.
-    if isinstance(info.get('cfg'), str) and not is_harmless(info['cfg'], frozenset(sys.modules)):
+    # Inferencers execute this one too.
+    if 'cfg' in info and not _may_be_executed(info['cfg']):
         del info['cfg']
         hub.get('resumed_keys', {}).pop('cfg', None)
+
+
+def _may_be_executed(text: Any) -> bool:
+    return isinstance(text, str) and is_harmless(text, frozenset(sys.modules))
 
 
 def _is_score(value: Any) -> bool:

@@ -114,6 +114,9 @@ def _unwrap(content: dict[str, Any]) -> dict[str, Any]:
         rest |= {name: value for name, value in weights.items() if name != wrapper}
         weights = weights[wrapper]
     is_bare = weights is content
+    if is_bare and not isinstance(weights.get(WRAPPERS[0], {}), dict):
+        kind = type(weights[WRAPPERS[0]]).__name__
+        raise CheckpointError(f'holds a {kind} under {WRAPPERS[0]!r}, and no weights by name')
     if not all(isinstance(name, str) for name in weights):
         raise CheckpointError('holds weights whose names are no texts')
     if weights and all(name.startswith(DISTRIBUTED_PREFIX) for name in weights):

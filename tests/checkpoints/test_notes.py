@@ -36,8 +36,8 @@ def test_no_text_is_left_where_mmengine_executes_it(wrapper, depth, tmp_path):
     for _ in range(depth):
         content = {wrapper: content, 'meta': dict(config=EVIL)}
     loaded = read(content, tmp_path)
-    assert loaded['meta']['cfg'] == EVIL
-    assert not texts_of(loaded, 'config')
+    assert loaded['meta']['config_text'] == EVIL
+    assert not texts_of(loaded, 'config') and not texts_of(loaded, 'cfg')
 
 
 def test_a_file_without_weights_by_name_is_disarmed_too(tmp_path):
@@ -56,15 +56,15 @@ def test_a_file_without_weights_by_name_is_disarmed_too(tmp_path):
 )
 def test_the_config_of_an_inferencer_is_left_out_unless_it_is_harmless(text, tmp_path):
     hub = dict(HUB, runtime_info=dict(cfg=text), resumed_keys=dict(cfg=True))
-    loaded = read(dict(state_dict=WEIGHTS, meta={}, message_hub=hub), tmp_path)
+    loaded = read(dict(state_dict=WEIGHTS, meta=dict(cfg=text), message_hub=hub), tmp_path)
     assert not texts_of(loaded, 'cfg')
 
 
 def test_a_harmless_config_stays(tmp_path):
     text = "custom_imports = dict(imports=['segheads'])\nmodel = dict(type='A', size=(-1, 2.0))\n"
     hub = dict(HUB, runtime_info=dict(cfg=text))
-    loaded = read(dict(state_dict=WEIGHTS, meta={}, message_hub=hub), tmp_path)
-    assert loaded['message_hub']['runtime_info']['cfg'] == text
+    loaded = read(dict(state_dict=WEIGHTS, meta=dict(cfg=text), message_hub=hub), tmp_path)
+    assert loaded['message_hub']['runtime_info']['cfg'] == loaded['meta']['cfg'] == text
     assert read_config_text(text)['model'] == dict(type='A', size=(-1, 2.0))
 
 
@@ -152,6 +152,8 @@ def test_names_and_colours_that_are_none_are_left_out_with_a_warning(note, tmp_p
 def test_weights_need_names_and_an_end(tmp_path):
     with pytest.raises(CheckpointError, match='names are no texts'):
         read(dict(state_dict={1: torch.ones(1)}), tmp_path)
+    with pytest.raises(CheckpointError, match="holds a list under 'state_dict'"):
+        read(dict(state_dict=[1]), tmp_path)
     content: dict[str, Any] = dict(state_dict={})
     content['state_dict']['model'] = content
     with pytest.raises(CheckpointError):
