@@ -1,123 +1,28 @@
 """Checkpoints that are complete or not there, whatever ends the run that writes them."""
 
-import os
 import re
 import shutil
-import socket
 import tempfile
-import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.dist import all_reduce, get_world_size, is_main_process
-from mmengine.fileio import LocalBackend, register_backend
+from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
-from torch import Tensor, nn
+from torch import Tensor
 
-from segheads.checkpoints.fit import bare_model
 from segheads.mistakes import UserMistake
 from segheads.registered_types import set_type, type_of
 
-BACKEND = 'atomic'
+from .accumulation import GRADIENTS, accumulated_gradients, set_gradients
+from .atomic_files import BACKEND, remove_unfinished, write_atomically
+
 LAST_CHECKPOINT = 'last_checkpoint'  # MMEngine's name of the file that names a checkpoint.
-UNFINISHED = '.unfinished'
-GRADIENTS = 'accumulated_gradients'
-SECONDS_OF_A_DAY = 24 * 60 * 60
-
-
-def write_atomically(content: bytes, path: str | Path) -> None:
-    """Writes a file so that at every instant there is the old content or the new, and no part.
-
-    The content goes to a hidden file in the same folder, reaches the disk, and is then renamed.
-
-    Args:
-        content (bytes): The content of the file.
-        path (str | Path): The file. Its folder is made if it is missing.
-
-    Raises:
-        OSError: If the disk is full or the folder cannot be written; the file is as it was.
-    """
-    path = Path(path)
-    # With machine and process: two runs in one folder must not write into each other's file.
-    unfinished = path.with_name(f'.{path.name}.{_machine()}-{os.getpid()}{UNFINISHED}')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open('wb') as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def remove_unfinished(folder: str | Path) -> None:
-    """Removes what processes have left that were killed while they wrote a file.
-
-    What a process of this machine that lives may be writing stays, and so does what is younger than
-    a day of another machine, whose processes are not known here.
-
-    Args:
-        folder (str | Path): The folder of the files.
-    """
-    for unfinished in Path(folder).glob(f'.*{UNFINISHED}'):
-        machine, _, process = unfinished.name[: -len(UNFINISHED)].rpartition('.')[2].rpartition('-')
-        with suppress(OSError):
-            # Earlier versions did not note the machine.
-            if machine in ('', _machine()) and process.isdecimal():
-                is_left = not _is_alive(int(process))
-            else:
-                is_left = time.time() - unfinished.stat().st_mtime > SECONDS_OF_A_DAY
-            if is_left:
-                unfinished.unlink(missing_ok=True)
-
-
-def _machine() -> str:
-    return re.sub(r'[^A-Za-z0-9_-]', '_', socket.gethostname())
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # of another user
-        return True
-    return True
-
-
-def _sync_folder(folder: Path) -> None:
-    """Brings a renaming to the disk, on systems that open folders."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-@register_backend(BACKEND)
-class AtomicBackend(LocalBackend):
-    """MMEngine's backend for local files, with :func:`write_atomically` for writing."""
-
-    def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Writes bytes.
-
-        Args:
-            obj (bytes): The content of the file.
-            filepath (str | Path): The file.
-        """
-        write_atomically(obj, filepath)
 
 
 @HOOKS.register_module()
@@ -265,45 +170,6 @@ class AtomicCheckpointHook(CheckpointHook):
         known = self._best_checkpoints()
         own = {key: path if path and self._is_own(path) else None for key, path in known.items()}
         self._set_best_checkpoints(own)
-
-
-def accumulated_gradients(runner: Runner) -> dict[str, Tensor]:
-    """Finds the gradients that wait for the next step of the optimiser.
-
-    With ``accumulative_counts`` above 1 a run may be saved between two steps. Of several processes
-    each has its own, of which the mean is what counts.
-
-    Args:
-        runner (Runner): The runner, after an iteration.
-
-    Returns:
-        dict[str, Tensor]: Gradients by name of the parameter; empty right after a step.
-    """
-    wrapper = runner.optim_wrapper
-    if getattr(wrapper, '_accumulative_counts', 1) == 1 or wrapper.should_update():
-        return {}
-    gradients = {
-        name: parameter.grad.detach().clone()
-        for name, parameter in bare_model(runner.model).named_parameters()
-        if parameter.grad is not None
-    }
-    if get_world_size() > 1:
-        for gradient in gradients.values():
-            all_reduce(gradient, op='mean')
-    return gradients
-
-
-def set_gradients(model: nn.Module, gradients: Mapping[str, Tensor]) -> None:
-    """Gives a model the gradients that it had accumulated.
-
-    Args:
-        model (nn.Module): The model, possibly wrapped.
-        gradients (Mapping[str, Tensor]): Gradients by name of the parameter.
-    """
-    for name, parameter in bare_model(model).named_parameters():
-        gradient = gradients.get(name)
-        if isinstance(gradient, Tensor) and gradient.shape == parameter.shape:
-            parameter.grad = gradient.to(parameter)
 
 
 def save_atomically(cfg: Config) -> None:

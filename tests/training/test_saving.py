@@ -24,16 +24,16 @@ from mmengine.runner import save_checkpoint
 from tiny_run import FROM_SCRATCH, command, forget_visualizers, sentence
 
 from segheads.mistakes import UserMistake, sentence_for
-from segheads.training import saving
+from segheads.training import atomic_files
+from segheads.training.accumulation import GRADIENTS
+from segheads.training.atomic_files import remove_unfinished, write_atomically
 from segheads.training.resuming import damage
 from segheads.training.saving import (
     AtomicCheckpointHook,
     check_free_space,
     check_output_folder,
     checkpoint_size,
-    remove_unfinished,
     save_atomically,
-    write_atomically,
 )
 
 run_train = command('train')
@@ -291,12 +291,12 @@ def test_its_own_best_checkpoint_is_replaced_after_resuming(workspace):
 def test_what_a_killed_process_was_writing_is_removed_and_what_a_live_one_writes_is_not(tmp_path):
     dead = subprocess.Popen([sys.executable, '-c', ''])
     dead.wait()
-    machine = saving._machine()
+    machine = atomic_files._machine()
     stays = [f'.a.pth.{machine}-{os.getpid()}.unfinished', '.b.pth.elsewhere-1.unfinished']
     goes = [f'.a.pth.{machine}-{dead.pid}.unfinished', '.c.pth.elsewhere-2.unfinished']
     for name in (*stays, *goes):
         (tmp_path / name).touch()
-    two_days_ago = time.time() - 2 * saving.SECONDS_OF_A_DAY
+    two_days_ago = time.time() - 2 * atomic_files.SECONDS_OF_A_DAY
     os.utime(tmp_path / goes[1], (two_days_ago, two_days_ago))
     remove_unfinished(tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(stays)
@@ -319,5 +319,5 @@ def test_a_run_resumed_inside_an_accumulation_equals_the_uninterrupted_one(works
     )
     assert all(torch.equal(resumed['state_dict'][k], v) for k, v in whole['state_dict'].items())
     saved = torch.load('whole/iter_4.pth', weights_only=True)
-    assert (saving.GRADIENTS in saved) == (4 % counts != 0)
-    assert saving.GRADIENTS not in whole
+    assert (GRADIENTS in saved) == (4 % counts != 0)
+    assert GRADIENTS not in whole
