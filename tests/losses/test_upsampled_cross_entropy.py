@@ -240,3 +240,16 @@ def test_explains_what_is_not_its_business() -> None:
         ValueError, match='class_weight must list one weight per class, 5, but .* 3'
     ):
         build(class_weight=[1, 2, 3])(logits, labels)
+
+
+@pytest.mark.parametrize('loss_type', ['UpsampledCrossEntropyLoss', 'OHEMCrossEntropyLoss'])
+def test_every_implementation_gives_the_same(loss_type: str) -> None:
+    logits, labels = batch()
+    results = [
+        MODELS.build(dict(type=loss_type, implementation=name)).loss_and_accuracy(logits, labels)
+        for name in ('auto', 'full', 'tiles')
+    ]
+    for result in results[1:]:
+        torch.testing.assert_close(result, results[0])
+    with pytest.raises(ValueError, match=f"{loss_type}: implementation is 'kernal', .* kernel"):
+        MODELS.build(dict(type=loss_type, implementation='kernal'))
