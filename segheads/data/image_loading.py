@@ -1,6 +1,7 @@
 """What the transforms of a data set make of the values in its image files."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
@@ -106,15 +107,12 @@ def _loads_bytes(loader: Transform) -> bool:
     return colours.startswith(('color', 'grayscale')) and loader.imdecode_backend != 'tifffile'
 
 
-def _sample(pipeline: ImagePipeline, paths: Sequence[str]) -> list[tuple[str, np.ndarray]]:
-    read = []
+def _sample(pipeline: ImagePipeline, paths: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Reads images, evenly spaced, and leaves out those that cannot be read."""
     count = min(IMAGES_TO_COMPARE, len(paths))
     for index in np.linspace(0, len(paths) - 1, count).astype(int):
-        try:
-            read.append((paths[index], pipeline.read(paths[index])['img']))
-        except UserMistake:  # told of where every image is read
-            continue
-    return read
+        with suppress(UserMistake):  # told of where every image is read
+            yield paths[index], pipeline.read(paths[index])['img']
 
 
 def _are_bytes(pixels: np.ndarray) -> bool:

@@ -135,6 +135,16 @@ def test_a_colour_type_that_is_misspelt():
     assert "is 'colour'; did you mean color?" in sentence(reading, color_type='colour')
 
 
+def test_a_pipeline_that_cannot_be_built():
+    told = sentence(reading, colour_type='grayscale')
+    assert 'LoadImageFromFile of the pipeline cannot be built' in told and "'colour_type'" in told
+    unknown = Config(dict(test_pipeline=[dict(type='LoadImageFromFil')]))
+    assert "'LoadImageFromFil', which is not registered" in sentence(ImageReader, unknown)
+    following = [dict(type='LoadImageFromFile'), dict(type='Resize', scales=3)]
+    pipeline = ImageReader(Config(dict(test_pipeline=following))).pipeline
+    assert 'Resize of the pipeline cannot be built' in sentence(pipeline.preparation)
+
+
 def test_the_loader_of_inferencers(path):
     steps = [dict(type='InferencerLoader', color_type='grayscale'), dict(type='PackSegInputs')]
     reader = ImageReader(Config(dict(test_pipeline=steps)))
