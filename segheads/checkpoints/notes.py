@@ -6,7 +6,6 @@ are for people only, so there a wrong note is left out with a warning.
 """
 
 import math
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from .config_text import is_harmless
 from .file_format import CheckpointError
 
 COUNTS = ('epoch', 'iter', 'max_epochs', 'max_iters')
@@ -47,9 +45,10 @@ def _checked_meta(meta: Any, path: str) -> dict[str, Any]:
     if not isinstance(meta, dict):
         raise CheckpointError(f'has notes (meta) that are no dict, but {_kind(meta)}')
     # The Runner executes a text under 'config', where MMSegmentation 0.x left it, and inferencers
-    # one under 'cfg', where MMEngine keeps its own.
+    # one under 'cfg', where MMEngine keeps its own. Even one that only holds values could build
+    # anything: a type may be the full name of any function.
     for name in ('config', 'cfg'):
-        if name in meta and (name == 'config' or not _may_be_executed(meta[name])):
+        if name in meta:
             text = meta.pop(name)
             meta.setdefault(CONFIG_TEXT, text)
     for name in COUNTS:
@@ -131,13 +130,9 @@ def _check_message_hub(hub: Any) -> None:
                 _check_count(number, name)
             info[name] = list(value)
     # Inferencers execute this one too.
-    if 'cfg' in info and not _may_be_executed(info['cfg']):
+    if 'cfg' in info:
         del info['cfg']
         hub.get('resumed_keys', {}).pop('cfg', None)
-
-
-def _may_be_executed(text: Any) -> bool:
-    return isinstance(text, str) and is_harmless(text, frozenset(sys.modules))
 
 
 def _is_score(value: Any) -> bool:
