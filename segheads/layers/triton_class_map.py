@@ -10,6 +10,13 @@ from torch import Tensor
 # One thread for each pixel; the classes of a block are in its registers.
 PIXELS = 128
 THREADS_PER_WARP = 32
+# One compilation serves all sizes.
+SIZES = ('num_classes', 'height', 'width', 'image_height', 'image_width')
+
+
+def class_block(num_classes: int) -> int:
+    """Choose how many classes a thread has in its registers; with 16 it may need all of them."""
+    return min(8, triton.next_power_of_2(num_classes))
 
 
 class Taps(NamedTuple):
@@ -48,7 +55,7 @@ def find_taps(weights: Tensor) -> Taps:
     return Taps(cell, weight, count.contiguous())
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def find_highest(
     logits,
     row_cell,
@@ -130,7 +137,7 @@ def triton_class_map(logits: Tensor, row_weights: Tensor, column_weights: Tensor
             *(logits.contiguous(), *rows, *columns, classes),
             *(*logits.shape, image_height, image_width),
             BLOCK_PIXELS=PIXELS,
-            BLOCK_CLASSES=min(8, triton.next_power_of_2(len(logits))),
+            BLOCK_CLASSES=class_block(len(logits)),
             num_warps=PIXELS // THREADS_PER_WARP,
         )
     return classes

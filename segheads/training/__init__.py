@@ -2,6 +2,7 @@
 
 from .compilation import CompileHook
 from .fine_tuning import FineTuneHook
+from .memory_format import ChannelsLastHook
 from .precision import AutocastOptimWrapper
 from .resumable_loop import ResumableTrainLoop
 from .saving import AtomicCheckpointHook
@@ -9,6 +10,7 @@ from .saving import AtomicCheckpointHook
 __all__ = [
     'AtomicCheckpointHook',
     'AutocastOptimWrapper',
+    'ChannelsLastHook',
     'CompileHook',
     'FineTuneHook',
     'ResumableTrainLoop',
