@@ -6,7 +6,7 @@ PIP_INSTALL = .venv/bin/python -m pip install --quiet --constraint constraints.t
 # Threads that wait by spinning would take the cores from whatever else runs on the machine.
 RUN = OMP_WAIT_POLICY=PASSIVE .venv/bin/python
 
-.PHONY: demo web bench test lint docs
+.PHONY: demo web bench gpu test lint docs
 
 demo: .venv/installed
 	$(RUN) tools/demo.py
@@ -16,6 +16,10 @@ web: .venv/installed-web
 
 bench: .venv/installed
 	$(RUN) -m benchmarks.run
+
+# Half an hour on a GPU; `make gpu CAMVID=data/camvid` also trains on CamVid.
+gpu: .venv/installed-test
+	$(RUN) -m benchmarks.gpu $(if $(CAMVID),--camvid $(CAMVID))
 
 # One thread for each of the processes that share the tests.
 test: .venv/installed-test
