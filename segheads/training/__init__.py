@@ -1,9 +1,12 @@
 """What surrounds the model in a run: precision, processes, saving, resuming, compilation."""
 
 from .compilation import CompileHook
+from .console import ConsoleHook
 from .fine_tuning import FineTuneHook
+from .interruption import InterruptionHook
 from .memory_format import ChannelsLastHook
 from .precision import AutocastOptimWrapper
+from .predictions import NoMetric, SavePredictionsHook
 from .resumable_loop import ResumableTrainLoop
 from .saving import AtomicCheckpointHook
 
@@ -12,6 +15,10 @@ __all__ = [
     'AutocastOptimWrapper',
     'ChannelsLastHook',
     'CompileHook',
+    'ConsoleHook',
     'FineTuneHook',
+    'InterruptionHook',
+    'NoMetric',
     'ResumableTrainLoop',
+    'SavePredictionsHook',
 ]
