@@ -17,7 +17,7 @@ web: .venv/installed-web
 bench: .venv/installed
 	$(RUN) -m benchmarks.run
 
-# Half an hour on a GPU; `make gpu CAMVID=data/camvid` also trains on CamVid.
+# At most 25 minutes on a GPU; `make gpu CAMVID=data/camvid` also trains on CamVid.
 gpu: .venv/installed-test
 	$(RUN) -m benchmarks.gpu $(if $(CAMVID),--camvid $(CAMVID))
 

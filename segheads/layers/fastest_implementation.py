@@ -203,5 +203,5 @@ def is_on_gpu(tensor: Tensor) -> bool:
 
 def must_not_measure(tensor: Tensor) -> bool:
     """Tell whether work is only recorded now, for a compiler or a CUDA graph."""
-    is_recorded = is_tracing() or isinstance(tensor, FakeTensor)
+    is_recorded = is_tracing() or torch.jit.is_tracing() or isinstance(tensor, FakeTensor)
     return is_recorded or (tensor.is_cuda and torch.cuda.is_current_stream_capturing())

@@ -113,7 +113,8 @@ def find_highest(
     tl.store(target, best_class.to(tl.int64), mask=inside)
 
 
-@torch.no_grad()
+# As an operator of PyTorch it is opaque to the compiler, which needs to know the shapes alone.
+@torch.library.custom_op('segheads::class_map', mutates_args=())
 def triton_class_map(logits: Tensor, row_weights: Tensor, column_weights: Tensor) -> Tensor:
     """Find the class with the highest score at each pixel of a rectangle of the image.
 
@@ -127,10 +128,18 @@ def triton_class_map(logits: Tensor, row_weights: Tensor, column_weights: Tensor
 
     Returns:
         Tensor: The class of each pixel, (1, H, W).
+
+    Raises:
+        ValueError: If there are weights for another number of rows or columns.
     """
+    if logits.shape[1:] != (len(row_weights), len(column_weights)):
+        raise ValueError(
+            f'The logits are {tuple(logits.shape[1:])}, but there are weights for '
+            f'{(len(row_weights), len(column_weights))}; give one row of weights for each.'
+        )
     rows, columns = find_taps(row_weights), find_taps(column_weights)
-    image_height, image_width = row_weights.shape[1], column_weights.shape[1]
-    classes = torch.empty(1, image_height, image_width, dtype=torch.long, device=logits.device)
+    classes = _empty_class_map(logits, row_weights, column_weights)
+    image_height, image_width = classes.shape[1:]
     grid = (triton.cdiv(image_width, PIXELS), image_height)
     with torch.cuda.device_of(logits):
         find_highest[grid](
@@ -141,3 +150,9 @@ def triton_class_map(logits: Tensor, row_weights: Tensor, column_weights: Tensor
             num_warps=PIXELS // THREADS_PER_WARP,
         )
     return classes
+
+
+@triton_class_map.register_fake
+def _empty_class_map(logits: Tensor, row_weights: Tensor, column_weights: Tensor) -> Tensor:
+    size = 1, row_weights.shape[1], column_weights.shape[1]
+    return torch.empty(size, dtype=torch.long, device=logits.device)

@@ -215,6 +215,11 @@ def upsampled_cross_entropy(
     logits: Tensor, labels: Tensor, weight: Tensor, align_corners: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Compute the loss and, as :func:`compare_pixels`, what its gradient is computed from."""
+    if len(logits) != len(labels) or labels.shape != weight.shape:
+        raise ValueError(
+            f'Logits {tuple(logits.shape)}, labels {tuple(labels.shape)} and weights '
+            f'{tuple(weight.shape)} do not fit: give a label and a weight for each pixel.'
+        )
     outputs = _empty_outputs(logits, labels, weight, align_corners)
     _, losses, correct, *kept = outputs
     batch, num_classes, height, width = logits.shape

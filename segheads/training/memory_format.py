@@ -20,6 +20,7 @@ from torch.utils.hooks import RemovableHandle
 from segheads.checkpoints.fit import bare_model
 from segheads.layers.fastest_implementation import FastestImplementation, Measure, measure_on_gpu
 from segheads.mistakes import UserMistake
+from segheads.registered_types import is_type
 
 CHOICES = ('auto', 'on', 'off')
 
@@ -123,7 +124,7 @@ def request_channels_last(cfg: Config, choice: str) -> None:
             have the hook by itself.
     """
     hooks = list(cfg.get('custom_hooks') or [])
-    if choice != 'off' and not any(hook.get('type') == 'ChannelsLastHook' for hook in hooks):
+    if choice != 'off' and not any(is_type(hook, HOOKS, ChannelsLastHook) for hook in hooks):
         cfg.custom_hooks = [*hooks, dict(type='ChannelsLastHook', choice=choice)]
 
 
