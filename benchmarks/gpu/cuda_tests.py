@@ -1,7 +1,7 @@
 """The tests that are skipped where there is no GPU."""
 
 from benchmarks.gpu.parts import Options, Write
-from benchmarks.gpu.test_runs import run_tests
+from benchmarks.gpu.pytest_runs import run_tests
 
 # In a dry run some that need none.
 ON_CPU = ('tests/layers/test_fastest_implementation.py', '-k', 'fastest or memory')

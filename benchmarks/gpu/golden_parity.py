@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu.parts import Options, Write
-from benchmarks.gpu.test_runs import ROOT, run_tests
+from benchmarks.gpu.pytest_runs import ROOT, run_tests
 
 TESTS = ('tests/heads', 'tests/backbones', '-k', 'match')
 TINY = ('tests/heads/test_cgrseg.py', '-k', 'evaluation_matches and 21-odd')
