@@ -6,7 +6,7 @@ PIP_INSTALL = .venv/bin/python -m pip install --quiet --constraint constraints.t
 # Threads wait as the commands of segheads let them: fast, and polite on a busy machine.
 RUN = GOMP_SPINCOUNT=10000 .venv/bin/python
 
-.PHONY: demo web bench test lint docs
+.PHONY: demo web bench gpu test lint docs
 
 demo: .venv/installed
 	$(RUN) tools/demo.py
@@ -16,6 +16,10 @@ web: .venv/installed-web
 
 bench: .venv/installed
 	$(RUN) -m benchmarks.run
+
+# At most 25 minutes on a GPU; `make gpu CAMVID=data/camvid` also trains on CamVid.
+gpu: .venv/installed-test
+	$(RUN) -m benchmarks.gpu $(if $(CAMVID),--camvid $(CAMVID))
 
 # One thread for each of the processes that share the tests.
 test: .venv/installed-test

@@ -34,7 +34,6 @@ POINTERS = dict(
     row_count='*i32',
     column_count='*i32',
 )
-NUMBERS = ('num_classes', 'height', 'width', 'image_height', 'image_width')
 
 
 def kernels(num_classes: int) -> Iterator[tuple[triton.JITFunction, dict[str, int], int]]:
@@ -43,15 +42,14 @@ def kernels(num_classes: int) -> Iterator[tuple[triton.JITFunction, dict[str, in
     Args:
         num_classes (int): Number of classes, by which the blocks are chosen.
     """
-    block = triton_cross_entropy.class_block(num_classes)
-    for module, kernel, shape in (
-        (triton_cross_entropy, triton_cross_entropy.compare_pixels, 'PIXELS'),
-        (triton_cross_entropy, triton_cross_entropy.gather_gradient, 'CELLS'),
-        (triton_class_map, triton_class_map.find_highest, 'PIXELS'),
+    block = triton_class_map.class_block(num_classes)
+    for kernel, shape, threads in (
+        (triton_cross_entropy.compare_pixels, 'PIXELS', triton_class_map.PIXELS),
+        (triton_cross_entropy.gather_gradient, 'CELLS', triton_cross_entropy.CELLS),
+        (triton_class_map.find_highest, 'PIXELS', triton_class_map.PIXELS),
     ):
-        threads = getattr(module, shape)
         constants = {f'BLOCK_{shape}': threads, 'BLOCK_CLASSES': block}
-        yield kernel, constants, threads // module.THREADS_PER_WARP
+        yield kernel, constants, threads // triton_class_map.THREADS_PER_WARP
 
 
 def resources(
@@ -74,13 +72,19 @@ def resources(
         name: 'constexpr'
         if name in constants
         else 'i32'
-        if name in NUMBERS
+        if name in triton_class_map.SIZES
         else f'*{logits}'
         if name in ('logits', 'gradient')
         else POINTERS.get(name, '*fp32')
         for name in kernel.arg_names
     }
-    source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
+    # As PyTorch allocates it, memory begins at multiples of 16 bytes.
+    aligned = {
+        (index,): [['tt.divisibility', 16]]
+        for index, kind in enumerate(signature.values())
+        if kind.startswith('*')
+    }
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=aligned)
     compiled = triton.compile(
         source, target=GPUTarget('cuda', capability, 32), options=dict(num_warps=warps)
     )

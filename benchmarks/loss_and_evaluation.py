@@ -46,8 +46,8 @@ class Image(nn.Module):
 class GivenLogits(BaseDecodeHead):
     """A head whose logits, at a quarter of the image's size, cost nothing."""
 
-    def __init__(self, **kwargs: object) -> None:
-        super().__init__(3, 3, in_index=0, **kwargs)
+    def __init__(self, in_channels: int = 3, **kwargs: object) -> None:
+        super().__init__(in_channels, 3, in_index=0, **kwargs)
         self.known: dict[torch.Size, Tensor] = {}
 
     def forward(self, inputs: list[Tensor]) -> Tensor:
@@ -55,17 +55,26 @@ class GivenLogits(BaseDecodeHead):
         size = inputs[0].shape
         if size not in self.known:
             height, width = (-(-extent // 4) for extent in size[2:])
-            self.known[size] = torch.randn(size[0], self.num_classes, height, width)
+            shape = size[0], self.num_classes, height, width
+            self.known[size] = torch.randn(shape, device=inputs[0].device)
         return self.known[size]
 
 
 def loss_step(
-    loss: str, num_classes: int, logits_size: tuple, image_size: tuple
+    loss: str | dict,
+    num_classes: int,
+    logits_size: tuple,
+    image_size: tuple,
+    batch: int = 2,
+    dtype: torch.dtype = torch.float32,
+    device: str = 'cpu',
 ) -> Callable[[], None]:
-    """Prepare losses, accuracy and gradient of a batch of two."""
-    head = GivenLogits(num_classes=num_classes, loss_decode=dict(type=loss))
-    logits = torch.randn(2, num_classes, *logits_size, requires_grad=True)
-    labels = torch.randint(0, num_classes, (2, 1, *image_size))
+    """Prepare losses, accuracy and gradient of a batch."""
+    loss = dict(type=loss) if isinstance(loss, str) else loss
+    head = GivenLogits(num_classes=num_classes, loss_decode=loss).to(device)
+    logits = torch.randn(batch, num_classes, *logits_size, dtype=dtype, device=device)
+    logits.requires_grad_()
+    labels = torch.randint(0, num_classes, (batch, 1, *image_size), device=device)
     labels[..., :20] = 255
     samples = [SegDataSample(gt_sem_seg=PixelData(data=one)) for one in labels]
 
@@ -77,7 +86,12 @@ def loss_step(
 
 
 def prediction(
-    segmentor: str, num_classes: int, image_size: tuple, original_size: tuple, test_cfg: dict
+    segmentor: str,
+    num_classes: int,
+    image_size: tuple,
+    original_size: tuple,
+    test_cfg: dict,
+    device: str = 'cpu',
 ) -> Callable[[], None]:
     """Prepare the class map of one image."""
     model = MODELS.build(
@@ -88,7 +102,8 @@ def prediction(
             test_cfg=ConfigDict(test_cfg),
         )
     ).eval()
-    image = torch.randn(1, 3, *image_size)
+    model.to(device)
+    image = torch.randn(1, 3, *image_size, device=device)
     meta = dict(img_shape=image_size, pad_shape=image_size, ori_shape=original_size)
     # The logits of all windows, before anything is measured.
     with torch.no_grad():

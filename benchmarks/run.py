@@ -79,7 +79,7 @@ class Benchmark:
             ),
         )
         conditions = dict(
-            machine=_processor(),
+            machine=processor(),
             PyTorch=torch.__version__,
             Python=platform.python_version(),
             GPU=torch.cuda.get_device_name() if torch.cuda.is_available() else 'none',
@@ -228,7 +228,8 @@ class Benchmark:
         return dict(rate=rate, heads=rows)
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of the processor and its number of cores."""
     information = Path('/proc/cpuinfo')
     if not information.exists():
         return platform.processor()

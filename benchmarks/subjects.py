@@ -63,18 +63,21 @@ class Subject:
         head = MODELS.build(self.head_cfg(num_classes, loss))
         return segheads.fuse(head.eval()) if fused else head
 
-    def build_model(self, num_classes: int = 150, segmentor: str = '') -> nn.Module:
+    def build_model(self, num_classes: int = 150, segmentor: str = '', loss: str = '') -> nn.Module:
         """Build the whole model, without pretrained weights.
 
         Args:
             num_classes (int): Number of classes. Default: 150.
             segmentor (str): Type of the segmentor in place of the configured one. Default: ''.
+            loss (str): Type of the cross entropy in place of the configured one. Default: ''.
         """
         cfg = self._model_cfg()
         cfg.backbone.init_cfg = None
         cfg.data_preprocessor = dict(type='SegDataPreProcessor')
-        for head in cfg.decode_head if isinstance(cfg.decode_head, list) else [cfg.decode_head]:
+        heads = [cfg.decode_head, cfg.get('auxiliary_head') or []]
+        for head in (h for part in heads for h in (part if isinstance(part, list) else [part])):
             head.num_classes = num_classes
+            head.loss_decode.type = loss or head.loss_decode.type
         cfg.type = segmentor or cfg.type
         torch.manual_seed(0)
         return revert_sync_batchnorm(MODELS.build(cfg))

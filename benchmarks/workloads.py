@@ -29,7 +29,8 @@ class Setting:
     Args:
         device (str): 'cpu' or 'cuda'. Default: 'cpu'.
         threads (int): Threads on the CPU. Default: 1.
-        precision (str): 'fp32', or 'bf16' for autocast. Default: 'fp32'.
+        precision (str): 'fp32', 'tf32' for products of float32 in TF32, which GPUs have, or 'bf16'
+            for autocast. Default: 'fp32'.
         compiled (bool): Whether the network goes through ``torch.compile``. Default: False.
     """
 
@@ -54,6 +55,10 @@ class Setting:
     @contextmanager
     def autocast(self) -> Iterator[None]:
         """Enter the precision."""
+        if self.device == 'cuda':
+            # PyTorch's own defaults allow TF32 in convolutions, but not in matrix products.
+            torch.set_float32_matmul_precision('high' if self.precision == 'tf32' else 'highest')
+            torch.backends.cudnn.allow_tf32 = self.precision == 'tf32'
         with torch.autocast(self.device, torch.bfloat16, enabled=self.precision == 'bf16'):
             yield
 

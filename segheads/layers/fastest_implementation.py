@@ -24,10 +24,6 @@ KERNEL_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 # What a kernel numbers in 32 bits: the logits of an image.
 KERNEL_VALUES = 2**31
 REPETITIONS = 3
-# Of the memory that is free when it is measured: optimisers allocate theirs after the first step,
-# and a later batch may be larger.
-MEMORY_SHARE = 0.5
-REMEMBERED = 64
 
 
 @dataclass(frozen=True)
@@ -82,13 +78,20 @@ class FastestImplementation:
         work (str): What is computed, for the log.
         measure (Callable): Measures an implementation. Default: :func:`measure_on_gpu`.
         remembered (int): For how many kinds of input a choice is kept. Default: 64.
+        memory_share (float): Share of the free memory that an implementation may need. Optimisers
+            allocate theirs after the first step, and a later batch may be larger. Default: 0.5.
     """
 
     def __init__(
-        self, work: str, measure: Measure = measure_on_gpu, remembered: int = REMEMBERED
+        self,
+        work: str,
+        measure: Measure = measure_on_gpu,
+        remembered: int = 64,
+        memory_share: float = 0.5,
     ) -> None:
         self.work = work
         self.measure = measure
+        self.memory_share = memory_share
         self.remembered = remembered
         self.choices: OrderedDict[str, str] = OrderedDict()
 
@@ -101,8 +104,8 @@ class FastestImplementation:
                 it on the input at hand. The last is taken if none can be measured.
 
         Returns:
-            str: The name. One that fails, or that needs more than half of the free memory, is
-            not chosen.
+            str: The name. One that fails, or that needs too much of the free memory, is not
+            chosen.
         """
         if kind in self.choices:
             self.choices.move_to_end(kind)
@@ -117,7 +120,7 @@ class FastestImplementation:
                 notes[name] = f'fails with {type(error).__name__}'
             else:
                 notes[name] = f'{cost.milliseconds:.2f} ms, {cost.extra_bytes / 2**20:.0f} MiB'
-                if cost.extra_bytes <= MEMORY_SHARE * cost.free_bytes:
+                if cost.extra_bytes <= self.memory_share * cost.free_bytes:
                     costs[name] = cost
         chosen = min(costs, key=lambda name: costs[name].milliseconds, default=list(candidates)[-1])
         self.choices[kind] = chosen
@@ -200,5 +203,5 @@ def is_on_gpu(tensor: Tensor) -> bool:
 
 def must_not_measure(tensor: Tensor) -> bool:
     """Tell whether work is only recorded now, for a compiler or a CUDA graph."""
-    is_recorded = is_tracing() or isinstance(tensor, FakeTensor)
+    is_recorded = is_tracing() or torch.jit.is_tracing() or isinstance(tensor, FakeTensor)
     return is_recorded or (tensor.is_cuda and torch.cuda.is_current_stream_capturing())

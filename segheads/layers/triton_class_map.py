@@ -10,6 +10,13 @@ from torch import Tensor
 # One thread for each pixel; the classes of a block are in its registers.
 PIXELS = 128
 THREADS_PER_WARP = 32
+# One compilation serves all sizes.
+SIZES = ('num_classes', 'height', 'width', 'image_height', 'image_width')
+
+
+def class_block(num_classes: int) -> int:
+    """Choose how many classes a thread has in its registers; with 16 it may need all of them."""
+    return min(8, triton.next_power_of_2(num_classes))
 
 
 class Taps(NamedTuple):
@@ -48,7 +55,7 @@ def find_taps(weights: Tensor) -> Taps:
     return Taps(cell, weight, count.contiguous())
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def find_highest(
     logits,
     row_cell,
@@ -106,7 +113,8 @@ def find_highest(
     tl.store(target, best_class.to(tl.int64), mask=inside)
 
 
-@torch.no_grad()
+# As an operator of PyTorch it is opaque to the compiler, which needs to know the shapes alone.
+@torch.library.custom_op('segheads::class_map', mutates_args=())
 def triton_class_map(logits: Tensor, row_weights: Tensor, column_weights: Tensor) -> Tensor:
     """Find the class with the highest score at each pixel of a rectangle of the image.
 
@@ -120,17 +128,31 @@ def triton_class_map(logits: Tensor, row_weights: Tensor, column_weights: Tensor
 
     Returns:
         Tensor: The class of each pixel, (1, H, W).
+
+    Raises:
+        ValueError: If there are weights for another number of rows or columns.
     """
+    if logits.shape[1:] != (len(row_weights), len(column_weights)):
+        raise ValueError(
+            f'The logits are {tuple(logits.shape[1:])}, but there are weights for '
+            f'{(len(row_weights), len(column_weights))}; give one row of weights for each.'
+        )
     rows, columns = find_taps(row_weights), find_taps(column_weights)
-    image_height, image_width = row_weights.shape[1], column_weights.shape[1]
-    classes = torch.empty(1, image_height, image_width, dtype=torch.long, device=logits.device)
+    classes = _empty_class_map(logits, row_weights, column_weights)
+    image_height, image_width = classes.shape[1:]
     grid = (triton.cdiv(image_width, PIXELS), image_height)
     with torch.cuda.device_of(logits):
         find_highest[grid](
             *(logits.contiguous(), *rows, *columns, classes),
             *(*logits.shape, image_height, image_width),
             BLOCK_PIXELS=PIXELS,
-            BLOCK_CLASSES=min(8, triton.next_power_of_2(len(logits))),
+            BLOCK_CLASSES=class_block(len(logits)),
             num_warps=PIXELS // THREADS_PER_WARP,
         )
     return classes
+
+
+@triton_class_map.register_fake
+def _empty_class_map(logits: Tensor, row_weights: Tensor, column_weights: Tensor) -> Tensor:
+    size = 1, row_weights.shape[1], column_weights.shape[1]
+    return torch.empty(size, dtype=torch.long, device=logits.device)

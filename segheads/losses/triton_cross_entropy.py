@@ -15,14 +15,13 @@ import triton.language as tl
 from torch import Tensor
 
 from segheads.layers.interpolation_table import interpolation_table
+from segheads.layers.triton_class_map import PIXELS, SIZES, THREADS_PER_WARP, class_block
 
-# One thread for each pixel or cell; the classes of a block are in its registers.
-PIXELS = 128
+# One thread for each cell; the classes of a block are in its registers.
 CELLS = 32
-THREADS_PER_WARP = 32
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def compare_pixels(
     logits,
     labels,
@@ -107,7 +106,7 @@ def compare_pixels(
     tl.store(label_gradient + place, -pixel_weight * (others / total), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def gather_gradient(
     logits,
     labels,
@@ -187,11 +186,6 @@ def gather_gradient(
     tl.store(target, result.to(gradient.dtype.element_ty), mask=exists)
 
 
-def class_block(num_classes: int) -> int:
-    """Choose how many classes a thread has in its registers; with 16 it would need all of them."""
-    return min(8, triton.next_power_of_2(num_classes))
-
-
 def triton_cross_entropy(
     logits: Tensor, labels: Tensor, weight: Tensor, align_corners: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -221,6 +215,11 @@ def upsampled_cross_entropy(
     logits: Tensor, labels: Tensor, weight: Tensor, align_corners: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Compute the loss and, as :func:`compare_pixels`, what its gradient is computed from."""
+    if len(logits) != len(labels) or labels.shape != weight.shape:
+        raise ValueError(
+            f'Logits {tuple(logits.shape)}, labels {tuple(labels.shape)} and weights '
+            f'{tuple(weight.shape)} do not fit: give a label and a weight for each pixel.'
+        )
     outputs = _empty_outputs(logits, labels, weight, align_corners)
     _, losses, correct, *kept = outputs
     batch, num_classes, height, width = logits.shape

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from segheads.layers.fastest_implementation import (
     AUTO,
@@ -16,6 +15,7 @@ from segheads.layers.fastest_implementation import (
     require_kernel,
 )
 
+from .full_size_cross_entropy import full_size_cross_entropy
 from .tiled_cross_entropy import tiled_cross_entropy
 
 Comparison = tuple[Tensor, Tensor, Tensor]
@@ -86,26 +86,6 @@ def choose_implementation(
 
     with torch.cuda.device_of(logits):
         return fastest.choose(kind, {name: trial(name) for name in candidates})
-
-
-def full_size_cross_entropy(
-    logits: Tensor, labels: Tensor, weight: Tensor, align_corners: bool
-) -> Comparison:
-    """Compare by PyTorch's operators; see :func:`compare_upsampled`."""
-    with torch.autocast(logits.device.type, enabled=False):
-        scores = F.interpolate(
-            logits.to(torch.promote_types(logits.dtype, torch.float32)),
-            labels.shape[1:],
-            mode='bilinear',
-            align_corners=align_corners,
-        )
-        labels = labels.long().clamp(0, logits.shape[1] - 1)
-        losses = F.cross_entropy(scores, labels, reduction='none').where(weight != 0, 0)
-        total = (losses * weight).sum()
-        with torch.no_grad():
-            label_scores = scores.gather(1, labels[:, None])[:, 0]
-            correct = label_scores == scores.amax(dim=1)
-    return total, losses.detach(), correct
 
 
 def _kernel_cross_entropy(

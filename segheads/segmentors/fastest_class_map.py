@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch._subclasses import FakeTensor
 
 from segheads.layers.fastest_implementation import (
     AUTO,
@@ -44,7 +45,14 @@ def fastest_class_map(
     Raises:
         UserMistake: If there is no kernel for the logits, and it was asked for.
     """
-    implementations = dict(full=full_size_class_map, tiles=tiled, kernel=_kernel_class_map)
+
+    def full(logits: Tensor, *weights: Tensor) -> Tensor:
+        # A matrix product would spread what is not finite over the whole map.
+        if not isinstance(logits, FakeTensor) and not logits.isfinite().all():
+            return tiled(logits, *weights)
+        return full_size_class_map(logits, *weights)
+
+    implementations = dict(full=full, tiles=tiled, kernel=_kernel_class_map)
     arguments = logits, row_weights, column_weights
     if implementation == AUTO:
         implementation = _choose(implementations, *arguments)
@@ -78,7 +86,7 @@ def _choose(
 
 @torch.no_grad()
 def full_size_class_map(logits: Tensor, row_weights: Tensor, column_weights: Tensor) -> Tensor:
-    """Find it by PyTorch's operators; see :func:`fastest_class_map`."""
+    """Find it by PyTorch's operators, if all is finite; see :func:`fastest_class_map`."""
     # Autocast would turn the matrix products to 16 bits.
     with torch.autocast(logits.device.type, enabled=False):
         scores = row_weights.t() @ (logits.to(row_weights.dtype) @ column_weights)
@@ -89,4 +97,5 @@ def _kernel_class_map(logits: Tensor, row_weights: Tensor, column_weights: Tenso
     require_kernel(logits)
     from segheads.layers.triton_class_map import triton_class_map
 
-    return triton_class_map(logits, row_weights, column_weights)
+    with torch.no_grad():
+        return triton_class_map(logits, row_weights, column_weights)

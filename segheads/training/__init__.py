@@ -4,6 +4,7 @@ from .compilation import CompileHook
 from .console import ConsoleHook
 from .fine_tuning import FineTuneHook
 from .interruption import InterruptionHook
+from .memory_format import ChannelsLastHook
 from .precision import AutocastOptimWrapper
 from .predictions import NoMetric, SavePredictionsHook
 from .resumable_loop import ResumableTrainLoop
@@ -12,6 +13,7 @@ from .saving import AtomicCheckpointHook
 __all__ = [
     'AtomicCheckpointHook',
     'AutocastOptimWrapper',
+    'ChannelsLastHook',
     'CompileHook',
     'ConsoleHook',
     'FineTuneHook',

@@ -94,3 +94,13 @@ def test_taps_are_the_weights_that_are_not_zero() -> None:
             0, taps.cell[index : index + 1].long(), taps.weight[index : index + 1] * is_tap
         )
     assert torch.equal(rebuilt, matrix)
+
+
+def test_operator_is_what_pytorch_expects() -> None:
+    arguments = draw(2, 2, 2), weights(2, 3), weights(2, 3)
+    torch.library.opcheck(torch.ops.segheads.class_map.default, arguments)
+
+
+def test_explains_weights_of_another_size() -> None:
+    with pytest.raises(ValueError, match=r'logits are .2, 3., but there are weights for .2, 4.'):
+        triton_class_map(draw(5, 2, 3), weights(2, 4), weights(4, 7))

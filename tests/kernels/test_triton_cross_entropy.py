@@ -9,8 +9,9 @@ from torch import Tensor
 
 from segheads.layers import fastest_implementation
 from segheads.losses import upsampled_comparison
+from segheads.losses.full_size_cross_entropy import full_size_cross_entropy
 from segheads.losses.triton_cross_entropy import triton_cross_entropy
-from segheads.losses.upsampled_comparison import compare_upsampled, full_size_cross_entropy
+from segheads.losses.upsampled_comparison import compare_upsampled
 
 DEVICE = 'cpu' if os.environ.get('TRITON_INTERPRET') == '1' else 'cuda'
 SIZES = [
@@ -184,3 +185,11 @@ def test_losses_take_the_kernel(loss_type: str) -> None:
         for name in ('full', 'kernel')
     )
     torch.testing.assert_close(actual, expected)
+
+
+def test_explains_labels_of_another_batch() -> None:
+    logits, labels, weight = batch(label_size=(5, 7))
+    with pytest.raises(ValueError, match='do not fit: give a label and a weight for each pixel'):
+        triton_cross_entropy(logits, labels[:1], weight[:1], False)
+    with pytest.raises(ValueError, match='do not fit: give a label and a weight for each pixel'):
+        triton_cross_entropy(logits, labels, weight[:, :1], False)

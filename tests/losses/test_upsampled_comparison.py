@@ -10,11 +10,11 @@ from torch._subclasses import FakeTensorMode
 from segheads.layers import fastest_implementation
 from segheads.layers.fastest_implementation import Cost, FastestImplementation
 from segheads.losses import upsampled_comparison
+from segheads.losses.full_size_cross_entropy import full_size_cross_entropy
 from segheads.losses.tiled_cross_entropy import tiled_cross_entropy
 from segheads.losses.upsampled_comparison import (
     choose_implementation,
     compare_upsampled,
-    full_size_cross_entropy,
 )
 from segheads.mistakes import UserMistake
 
@@ -142,6 +142,18 @@ def test_a_compiler_gets_what_it_can_trace(speeds: Speeds) -> None:
         assert choose_implementation(double, labels, weight, False) == 'full'
         assert choose_implementation(single, labels, weight, False) == 'kernel'
     assert not speeds.ran
+
+
+def test_fake_tensors_on_a_gpu() -> None:
+    pytest.importorskip('triton')
+    drawn = [x.detach() for x in batch()]
+    with FakeTensorMode() as mode:
+        logits, labels, weight = (mode.from_tensor(x).to('cuda') for x in drawn)
+        logits = logits.half()
+        total, losses, correct = compare_upsampled(logits, labels, weight, False)
+    assert {x.device.type for x in (total, losses, correct)} == {'cuda'}
+    assert (total.dtype, correct.dtype) == (torch.float32, torch.bool)
+    assert losses.shape == correct.shape == labels.shape
 
 
 def test_explains_that_there_is_no_kernel() -> None:

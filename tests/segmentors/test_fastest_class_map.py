@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses import FakeTensorMode
 
 from segheads.layers import fastest_implementation
 from segheads.layers.fastest_implementation import Cost, FastestImplementation
@@ -24,6 +25,15 @@ def arguments() -> tuple[Tensor, Tensor, Tensor]:
 
 def test_full_size_and_tiles_agree() -> None:
     assert torch.equal(full_size_class_map(*arguments()), class_map(*arguments()))
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), float('-inf')])
+def test_what_is_not_finite_does_not_spread(value: float) -> None:
+    logits, *weights = arguments()
+    logits[2, 3, 4] = value
+    expected = class_map(logits, *weights)
+    assert torch.equal(fastest_class_map(logits, *weights, class_map, 'full'), expected)
+    assert (expected == full_size_class_map(*arguments())).float().mean() > 0.9
 
 
 def test_full_size_in_single_precision_under_autocast() -> None:
@@ -71,6 +81,21 @@ def test_the_fastest_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(part, first[:, :29])
     assert fastest_class_map(logits, rows, columns, tiled, 'full').equal(first)
     assert ran[5:] == ['full']
+
+
+def test_nothing_is_measured_on_fake_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip('triton')
+
+    def refuse(*_: object) -> None:
+        raise AssertionError('measured')
+
+    monkeypatch.setattr(module, 'fastest', FastestImplementation('Class map', refuse))
+    with FakeTensorMode() as mode:
+        fake = [mode.from_tensor(x).to('cuda') for x in arguments()]
+        classes = fastest_class_map(*fake, class_map)
+        double = fastest_class_map(*(x.double() for x in fake), class_map)
+    for found in (classes, double):
+        assert (found.shape, found.device.type, found.dtype) == ((1, 31, 40), 'cuda', torch.long)
 
 
 def test_explains_that_there_is_no_kernel() -> None:
