@@ -121,5 +121,5 @@ def test_tools_that_the_docs_name_exist():
         for path in (*DOCS.glob('*.md'), ROOT / 'README.md')
         for tool in re.findall(r'\btools/[\w/]+\.(?:py|sh)\b', path.read_text(encoding='utf-8'))
     }
-    assert 'tools/check_dataset.py' in named
+    assert 'tools/train.py' in named
     assert not [tool for tool in named if not (ROOT / tool).is_file()]

@@ -1,18 +1,19 @@
 """Looks at a data set before training does: folders, pairs of image and mask, labels."""
 
-import logging
 import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, TRANSFORMS
 
-from segheads.mistakes import UserMistake
+from segheads.mistakes import UserMistake, tell
+from segheads.registered_types import type_name, type_of
 
+from .class_names import names_and_colours
 from .labels import check_labels
+from .mask_files import check_wide_labels
 
 
 def leaf_datasets(dataset: Mapping[str, Any], key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -60,6 +61,7 @@ def check_dataset(
     if dataset is None:
         return
     check_class_count(dataset, key, num_classes)
+    check_wide_labels(dataset, key, ignore_indices)
     if not dataset.data_prefix.get('img_path'):
         return
     list_samples(dataset, key)
@@ -83,7 +85,8 @@ def open_dataset(cfg: Mapping[str, Any], key: str) -> BaseSegDataset | None:
         or is no data set of MMSegmentation's kind.
 
     Raises:
-        UserMistake: If a folder is missing, or the data set refuses its settings.
+        UserMistake: If a folder is missing, if names or colours of the classes are none, or if the
+            data set refuses its settings.
     """
     if cfg.get('backend_args') and cfg['backend_args'].get('backend') != 'local':
         return None
@@ -92,13 +95,14 @@ def open_dataset(cfg: Mapping[str, Any], key: str) -> BaseSegDataset | None:
     for name in ('img_path', 'seg_map_path'):
         if prefixes.get(name):
             _check_folder(os.path.join(cfg.get('data_root') or '', prefixes[name]), name, cfg, key)
-    dataset_class = DATASETS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
+    dataset_class = type_of(cfg, DATASETS)
     if not (isinstance(dataset_class, type) and issubclass(dataset_class, BaseSegDataset)):
         return None
+    names_and_colours(cfg, key)
     try:
         dataset = DATASETS.build(dict(cfg, pipeline=[], lazy_init=True))
     except AssertionError as error:
-        raise UserMistake(f'{key}: {cfg["type"]} refuses its settings: {error}') from error
+        raise UserMistake(f'{key}: {type_name(cfg)} refuses its settings: {error}') from error
     for name in ('img_path', 'seg_map_path'):
         if dataset.data_prefix.get(name):
             _check_folder(dataset.data_prefix[name], name, cfg, key)
@@ -129,13 +133,14 @@ def find_transform(transforms: Any, name: str) -> Mapping[str, Any] | None:
 
     Args:
         transforms (Any): The ``pipeline`` of a data set, or a part of it.
-        name (str): The type of the transform.
+        name (str): The class of the transform, which those derived from it have too.
 
     Returns:
         Mapping[str, Any] | None: Its config, or None if the pipeline has none.
     """
     if isinstance(transforms, Mapping):
-        if transforms.get('type') == name:
+        kind = type_of(transforms, TRANSFORMS)
+        if any(each.__name__ == name for each in getattr(kind, '__mro__', ())):
             return transforms
         transforms = transforms.get('transforms', ())
     for child in transforms:
@@ -205,7 +210,7 @@ def check_class_count(dataset: BaseSegDataset, key: str, num_classes: int | None
     )
     if len(classes) > num_classes > 1:
         raise UserMistake(f'{sentence}; set it to {len(classes)}, in auxiliary heads too')
-    print_log(f'{sentence}.', logger='current', level=logging.WARNING)
+    tell(f'{sentence}.')
 
 
 def _check_pairs(dataset: BaseSegDataset, key: str) -> None:

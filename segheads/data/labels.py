@@ -1,17 +1,18 @@
 """Looks at the labels in a sample of masks before training does."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import TRANSFORMS
 
-from segheads.mistakes import UserMistake
+from segheads.mistakes import UserMistake, tell
 
 MASKS_TO_READ = 40
 SECONDS_TO_READ = 5.0
+SECONDS_TO_READ_ALL = 60.0
 
 
 def check_labels(
@@ -24,7 +25,9 @@ def check_labels(
 
     This reads a sample: up to 40 masks, evenly spaced over the data set, fewer if reading takes
     more than 5 seconds. It finds wrong conventions, which all masks of a data set share, not a
-    single broken mask.
+    single broken mask. A sample in which there is nothing to learn may be one of rare objects: more
+    masks are read then, up to a minute long, until there is something; nothing at all stops a
+    training, and is told otherwise.
 
     Args:
         dataset (BaseSegDataset): The data set, with its list of files loaded.
@@ -38,10 +41,28 @@ def check_labels(
     """
     if dataset.metainfo.get('classes') is None:
         return
-    seen = _sample_labels(dataset, load_annotations, key)
+    count = min(MASKS_TO_READ, len(dataset))
+    indices = np.linspace(0, len(dataset) - 1, count).astype(int)
+    masks = _read_labels(dataset, load_annotations, key, indices)
+    seen, _ = _collect(masks, SECONDS_TO_READ)
+    is_read = False
+    if not labels_outside(seen, len(dataset.metainfo['classes']), ignore_indices):
+        if teaches_nothing(seen, dataset, ignore_indices):
+            rest = np.setdiff1d(np.arange(len(dataset)), indices)
+            masks = _read_labels(dataset, load_annotations, key, rest)
+            more, is_read = _collect(
+                masks,
+                SECONDS_TO_READ_ALL,
+                lambda labels: not teaches_nothing({*seen, *labels}, dataset, ignore_indices),
+            )
+            seen = {**more, **seen}
     fault = label_fault(seen, dataset, key, ignore_indices)
-    if fault:
+    if fault is None:
+        return
+    outside = labels_outside(seen, len(dataset.metainfo['classes']), ignore_indices)
+    if outside or (is_read and key.startswith('train')):
         raise UserMistake(fault)
+    tell(f'{fault} (nothing else was found in the masks that were read).')
 
 
 def label_fault(
@@ -60,10 +81,7 @@ def label_fault(
     """
     classes = range(len(dataset.metainfo['classes']))
     outside = labels_outside(seen, len(classes), ignore_indices)
-    nothing_to_learn = set(seen) <= set(ignore_indices) or (
-        set(seen) == {0, 255} and len(classes) > 1 and not dataset.reduce_zero_label
-    )
-    if not outside and not nothing_to_learn:
+    if not outside and not teaches_nothing(seen, dataset, ignore_indices):
         return None
     example = seen[outside[0]] if outside else seen[max(seen)]
     hints = label_hints(set(seen), outside, len(classes), dataset.reduce_zero_label)
@@ -75,6 +93,24 @@ def label_fault(
     )
 
 
+def teaches_nothing(
+    seen: Iterable[int], dataset: BaseSegDataset, ignore_indices: Collection[int]
+) -> bool:
+    """Tells whether masks hold ignored pixels only, or are black and white by their values.
+
+    Args:
+        seen (Iterable[int]): Labels in the masks, as training sees them.
+        dataset (BaseSegDataset): A data set that knows its classes.
+        ignore_indices (Collection[int]): Labels allowed besides the classes.
+
+    Returns:
+        bool: Whether nothing could be learnt from them.
+    """
+    labels = set(seen)
+    has_more = len(dataset.metainfo['classes']) > 1 and not dataset.reduce_zero_label
+    return labels <= set(ignore_indices) or (labels == {0, 255} and has_more)
+
+
 def labels_outside(
     seen: Iterable[int], num_classes: int, ignore_indices: Collection[int]
 ) -> list[int]:
@@ -82,15 +118,15 @@ def labels_outside(
     return sorted(set(seen) - set(range(num_classes)) - set(ignore_indices))
 
 
-def _sample_labels(
-    dataset: BaseSegDataset, load_annotations: Mapping[str, Any], key: str
-) -> dict[int, str]:
-    """Reads masks as training does; returns the labels seen, with a mask that has each."""
+def _read_labels(
+    dataset: BaseSegDataset,
+    load_annotations: Mapping[str, Any],
+    key: str,
+    indices: Iterable[int],
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Reads masks as training does; yields the path of each and the labels in it."""
     load = TRANSFORMS.build(dict(load_annotations))
-    deadline = time.monotonic() + SECONDS_TO_READ
-    count = min(MASKS_TO_READ, len(dataset))
-    seen: dict[int, str] = {}
-    for index in np.linspace(0, len(dataset) - 1, count).astype(int):
+    for index in indices:
         info = dataset.get_data_info(int(index))
         path = info['seg_map_path']
         try:
@@ -104,11 +140,27 @@ def _sample_labels(
                 f'{key}: the mask {path} is a colour image of shape {mask.shape}; masks need one '
                 'channel that holds the class id of each pixel'
             )
-        for label in np.unique(mask):
+        yield path, np.unique(mask)
+
+
+def _collect(
+    masks: Iterator[tuple[str, np.ndarray]],
+    seconds: float,
+    is_enough: Callable[[Iterable[int]], bool] = lambda labels: False,
+) -> tuple[dict[int, str], bool]:
+    """Collects labels, with a mask that has each, until time is over or there are enough.
+
+    Returns:
+        tuple[dict[int, str], bool]: The labels, and whether all masks were read.
+    """
+    deadline = time.monotonic() + seconds
+    seen: dict[int, str] = {}
+    for path, labels in masks:
+        for label in labels:
             seen.setdefault(int(label), path)
-        if time.monotonic() > deadline:
-            break
-    return seen
+        if is_enough(seen) or time.monotonic() > deadline:
+            return seen, False
+    return seen, True
 
 
 def label_hints(

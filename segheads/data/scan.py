@@ -26,11 +26,18 @@ from .checks import (
     open_dataset,
 )
 from .labels import label_fault, labels_outside, number_ranges
+from .mask_files import (
+    LARGEST_LABEL,
+    WIDE_IGNORED_LABEL,
+    as_labels,
+    check_wide_labels,
+    decode_mask,
+    label_fault_of_file,
+)
 
 EXIF_ORIENTATION = 0x0112
 # Orientations that exchange rows and columns.
 SIDEWAYS = (5, 6, 7, 8)
-LARGEST_LABEL = 255
 
 
 @dataclass(frozen=True)
@@ -169,17 +176,21 @@ class DatasetScanner:
         if classes and seen:
             fault = label_fault(seen, self.dataset, self.key, self.ignore_indices)
             scan.mistakes += [fault] if fault else []
-        try:
-            check_class_count(self.dataset, self.key, self.num_classes)
-        except UserMistake as mistake:
-            scan.mistakes.append(str(mistake))
+        for check, given in (
+            (check_class_count, self.num_classes),
+            (check_wide_labels, self.ignore_indices),
+        ):
+            try:
+                check(self.dataset, self.key, given)
+            except UserMistake as mistake:
+                scan.mistakes.append(str(mistake))
         scan.advice = self._advice(scan)
         return scan
 
     def _trained_label(self, label: int) -> int:
         """Does to a label what LoadAnnotations does to a mask."""
         if self.dataset.reduce_zero_label:
-            label = 255 if label in (0, 255) else label - 1
+            label = 255 if label in (0, 255, WIDE_IGNORED_LABEL) else label - 1
         return (self.dataset.label_map or {}).get(label, label)
 
     def _advice(self, scan: DatasetScan) -> list[str]:
@@ -228,7 +239,7 @@ def read_pair(sample: Mapping[str, Any], decoder: str = 'pillow') -> Pair:
         faults['images without a mask'] = f'{image}: {mask} does not exist'
         return Pair(image, mask, faults)
     try:
-        labels = _decode_mask(fileio.get(mask), decoder)
+        labels = decode_mask(fileio.get(mask), decoder)
     except Exception as error:
         faults['masks that cannot be read'] = f'{mask}: {_first_line(error)}'
         return Pair(image, mask, faults)
@@ -242,13 +253,12 @@ def read_pair(sample: Mapping[str, Any], decoder: str = 'pillow') -> Pair:
             f'{mask} has {labels.shape[2]} channels; masks need one, which holds the class ids'
         )
         return Pair(image, mask, faults)
-    values, counts = np.unique(labels, return_counts=True)
-    if values[-1] > LARGEST_LABEL or values[0] < 0 or labels.dtype.kind == 'f':
-        # MMSegmentation would cast them to 8 bits, which changes them silently.
-        faults['masks with labels that do not fit into 8 bits'] = (
-            f'{mask} has {values[0]} to {values[-1]} as {labels.dtype}'
+    if fault := label_fault_of_file(labels):
+        faults['masks that hold no labels'] = (
+            f'{mask} {fault}; labels are whole numbers from 0 to {LARGEST_LABEL}'
         )
         return Pair(image, mask, faults)
+    values, counts = np.unique(as_labels(labels), return_counts=True)
     pixels = {int(value): int(count) for value, count in zip(values, counts, strict=True)}
     return Pair(image, mask, faults, pixels)
 
@@ -267,13 +277,6 @@ def _measure_image(content: bytes) -> tuple[tuple[int, int], bool]:
             raise
         return pixels.shape[:2], False
     return ((width, height) if is_rotated else (height, width)), is_rotated
-
-
-def _decode_mask(content: bytes, decoder: str) -> np.ndarray:
-    labels = mmcv.imfrombytes(content, flag='unchanged', backend=decoder)
-    if labels is None:
-        raise ValueError('not an image')
-    return labels.squeeze()
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -26,7 +26,8 @@ class UpsampledCrossEntropyLoss(UpsamplingLoss):
             them. Default: None.
         avg_non_ignore (bool): Whether the losses are averaged over the labelled pixels. Otherwise
             ignored pixels count too, though their loss is 0. With ``class_weight`` a pixel counts
-            as much as its class weighs, and an ignored one, where ``CrossEntropyLoss`` fails, 1.
+            as much as its class weighs, and an ignored one as much as the class whose index
+            ``ignore_index`` is, or 1 if it is none, where ``CrossEntropyLoss`` fails.
             Default: False.
         loss_weight (float): Weight of the loss. Default: 1.0.
         loss_name (str): Name of the loss in logs. Default: 'loss_ce'.
@@ -91,7 +92,7 @@ class UpsampledCrossEntropyLoss(UpsamplingLoss):
     ) -> tuple[Tensor, Tensor]:
         """Compute the loss and the accuracy; see :class:`UpsamplingLoss`."""
         labelled = labelled_pixels(labels, logits.shape[1], ignore_index)
-        counts = self._counts(labels, labelled, logits)
+        counts = self._counts(labels, labelled, logits, ignore_index)
         pixel_weight = counts * labelled
         if weight is not None:
             pixel_weight = pixel_weight * weight
@@ -105,11 +106,13 @@ class UpsampledCrossEntropyLoss(UpsamplingLoss):
         self, logits: Tensor, labels: Tensor, ignore_index: int | None, align_corners: bool
     ) -> Tensor:
         labelled = labelled_pixels(labels, logits.shape[1], ignore_index)
-        pixel_weight = self._counts(labels, labelled, logits) * labelled
+        pixel_weight = self._counts(labels, labelled, logits, ignore_index) * labelled
         _, losses, _ = tiled_cross_entropy(logits, labels, pixel_weight, align_corners)
         return self.loss_weight * losses * pixel_weight
 
-    def _counts(self, labels: Tensor, labelled: Tensor, logits: Tensor) -> Tensor:
+    def _counts(
+        self, labels: Tensor, labelled: Tensor, logits: Tensor, ignore_index: int | None
+    ) -> Tensor:
         """How much each pixel counts in the average, (B, H, W)."""
         dtype = torch.promote_types(logits.dtype, torch.float32)
         if self.class_weight is None:
@@ -121,6 +124,10 @@ class UpsampledCrossEntropyLoss(UpsamplingLoss):
                     'UpsampledCrossEntropyLoss: class_weight must list one weight per class, '
                     f'{logits.shape[1]}, but lists {class_weight.numel()}.'
                 )
+            ignored = 1.0
+            # Where the label of ignored pixels is an index of the weights, MMSegmentation takes it.
+            if ignore_index is not None and -len(class_weight) <= ignore_index < len(class_weight):
+                ignored = class_weight[ignore_index]
             labels = labels.long().clamp(0, len(class_weight) - 1)
-            counts = class_weight[labels].where(labelled, 1)
+            counts = class_weight[labels].where(labelled, ignored)
         return counts * labelled if self.avg_non_ignore else counts

@@ -10,6 +10,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from segheads.mistakes import UserMistake
+from segheads.registered_types import type_name, type_of
 
 # Small, and square, so that channels in the last dimension are noticed.
 IMAGE_SIZE = (64, 64)
@@ -123,7 +124,7 @@ def _run(segmentor: nn.Module, size: tuple[int, int]) -> list[Tensor] | None:
 
 
 def _complete_head(head: dict, encoder: Encoder) -> dict:
-    name = head['type'] if isinstance(head['type'], str) else head['type'].__name__
+    name = type_name(head)
     if encoder.maps is None:
         if 'in_channels' in head:
             return head
@@ -208,8 +209,7 @@ def _takes_levels(head: dict) -> bool:
 
 
 def _parameters(head: dict) -> Mapping[str, inspect.Parameter]:
-    head_type = head['type']
-    head_class = MODELS.get(head_type) if isinstance(head_type, str) else head_type
+    head_class = type_of(head, MODELS)
     return inspect.signature(head_class).parameters if head_class else {}
 
 

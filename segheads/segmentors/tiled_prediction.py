@@ -1,6 +1,7 @@
 """Class maps without logits at the resolution of the image."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from mmengine.model import BaseTTAModel
@@ -10,8 +11,9 @@ from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_module_registration_hook
 
+from segheads.configs.windows import check_windows
 from segheads.heads.low_resolution import KEEP_LOW_RESOLUTION
-from segheads.layers.tiled_resize import resize_weights, tiles
+from segheads.layers.tiled_resize import Tile, resize_weights, tiles
 
 
 class TiledPrediction:
@@ -43,6 +45,7 @@ class TiledPrediction:
             list[SegDataSample]: One per image, with the class map ``pred_sem_seg`` (1, H, W).
 
         Raises:
+            UserMistake: As :func:`segheads.configs.windows.check_windows`.
             ValueError: If ``mode`` of ``test_cfg`` is neither 'whole' nor 'slide', or if images
                 are flipped otherwise than 'horizontal' or 'vertical'.
         """
@@ -94,6 +97,7 @@ class TiledPrediction:
         self, inputs: Tensor, metas: Sequence[dict]
     ) -> tuple[Tensor, list[slice], list[slice]]:
         """Predict the logits of overlapping windows, side by side in one map."""
+        check_windows(self.test_cfg)
         rows, columns = (
             _windows(*side)
             for side in zip(
@@ -157,11 +161,42 @@ def class_map(logits: Tensor, row_weights: Tensor, column_weights: Tensor) -> Te
         1, row_weights.shape[1], column_weights.shape[1], dtype=torch.long, device=logits.device
     )
     weights = row_weights[row_order].t(), column_weights[column_order].t()
+    unreached = scores
+    if not scores.isfinite().all():
+        unreached = scores.nan_to_num(0, 0, 0)
     # Autocast would turn the matrix products to 16 bits.
     with torch.autocast(logits.device.type, enabled=False):
         for tile in tiles(*weights, channels=len(logits)):
-            classes[0, tile.rows, tile.columns] = tile.resize(scores).argmax(dim=2)
+            values = tile.resize(unreached)
+            if unreached is not scores:
+                values += _nonfinite_values(tile, scores)
+            classes[0, tile.rows, tile.columns] = values.argmax(dim=2)
     return classes
+
+
+def _nonfinite_values(tile: Tile, scores: Tensor) -> Tensor:
+    """Find what the scores that are not finite make of the pixels that they reach, and of no other.
+
+    A product of matrices would make all pixels NaN that share a band with them: 0 times infinity.
+
+    Args:
+        tile (Tile): The tile.
+        scores (Tensor): The map (h, w, C).
+
+    Returns:
+        Tensor: Infinities and NaN where pixels are reached, else 0; (rows, columns, C).
+    """
+    reach = replace(
+        tile,
+        row_weights=(tile.row_weights != 0).to(scores.dtype),
+        column_weights=(tile.column_weights != 0).to(scores.dtype),
+    )
+    values = torch.zeros_like(reach.resize(scores.new_zeros(scores.shape)))
+    for value in (float('inf'), float('-inf'), float('nan')):
+        is_value = scores.isnan() if value != value else scores == value
+        # Infinity minus infinity is NaN, as in a sum of weighted scores.
+        values += torch.where(reach.resize(is_value.to(scores.dtype)) > 0, value, 0)
+    return values
 
 
 def _windows(extent: int, window: int, stride: int) -> list[slice]:

@@ -8,19 +8,15 @@ import subprocess
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmseg.registry import MODELS
 from torch import distributed
+from torch.nn import SyncBatchNorm
 
 from segheads.mistakes import UserMistake
+from segheads.ranks import local_rank
+from segheads.registered_types import is_type, set_type
 
 RANK_VARIABLES = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
-
-
-def local_rank() -> int:
-    """Returns the number of this process among those of its machine, 0 if it is alone."""
-    for variable in ('LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK'):
-        if variable in os.environ:
-            return int(os.environ[variable])
-    return 0
 
 
 def check_launcher(launcher: str, given_local_rank: int | None = None) -> None:
@@ -42,8 +38,8 @@ def check_launcher(launcher: str, given_local_rank: int | None = None) -> None:
     if RANK_VARIABLES[launcher] not in os.environ:
         raise UserMistake(
             f'--launcher {launcher} expects to be started by it, but the variable '
-            f'{RANK_VARIABLES[launcher]} is not set; use tools/dist_*.sh or tools/slurm_*.sh, or '
-            'leave --launcher out to run in one process'
+            f'{RANK_VARIABLES[launcher]} is not set; use `segheads train --processes N`, '
+            'tools/dist_*.sh or tools/slurm_*.sh, or leave --launcher out to run in one process'
         )
     if get_device() == 'cuda' and local_rank() >= torch.cuda.device_count():
         raise UserMistake(
@@ -80,13 +76,13 @@ def prepare_processes(cfg: Config) -> None:
 
 
 def replace_sync_batch_norm(cfg: dict | list | tuple) -> None:
-    """Replaces every ``type='SyncBN'`` by ``type='BN'`` in a nested config, in place.
+    """Replaces synchronised batch norm by ``type='BN'`` everywhere in a nested config, in place.
 
     Args:
         cfg (dict | list | tuple): Any part of a config.
     """
-    if isinstance(cfg, dict) and cfg.get('type') == 'SyncBN':
-        cfg['type'] = 'BN'
+    if is_type(cfg, MODELS, SyncBatchNorm):
+        set_type(cfg, 'BN')
     for child in cfg.values() if isinstance(cfg, dict) else cfg:
         if isinstance(child, (dict, list, tuple)):
             replace_sync_batch_norm(child)

@@ -8,11 +8,11 @@ import pytest
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
-from tiny_run import load_tool, sentence, write_workspace
+from tiny_run import command, sentence, write_workspace
 
 from segheads.data.scan import DatasetScanner
 
-check_dataset = load_tool('check_dataset').main
+check_dataset = command('check')
 KEY = 'train_dataloader.dataset'
 
 
@@ -152,7 +152,17 @@ def test_masks_that_hold_no_class_ids(workspace, capsys):
     write_mask('data/annotations/train/1.png', columns(0, 300), np.uint16)
     printed = faults(capsys)
     assert 'data/annotations/train/0.png has 3 channels' in printed
-    assert 'data/annotations/train/1.png has 0 to 300' in printed
+    assert 'data/annotations/train/1.png has 300' in printed
+
+
+def test_masks_of_floating_point_numbers(workspace, capsys):
+    for index, labels in enumerate([columns(0, 2), columns(0, 2) + 0.5]):
+        Image.fromarray(labels.astype(np.float32)).save(f'data/annotations/train/{index}.tif')
+        Path(f'data/annotations/train/{index}.png').unlink()
+        Path(f'data/annotations/train/{index}.tif').rename(f'data/annotations/train/{index}.png')
+    printed = faults(capsys)
+    assert '0.png holds' not in printed
+    assert '1.png holds numbers that are not whole, as float32' in printed
 
 
 def test_what_does_not_stop_training(workspace, capsys):
