@@ -93,6 +93,7 @@ setup(
         'web': WEB,
         'docs': DOCS,
         'tensorboard': ['tensorboard'],
+        'tiff': ['tifffile'],  # images of many bands, or of floating-point numbers
         'test': [
             'pytest',
             'pytest-xdist',

@@ -12,6 +12,8 @@ from segheads.mistakes import UserMistake, tell
 from segheads.registered_types import type_name, type_of
 
 from .class_names import names_and_colours
+from .image_files import ImagePipeline, check_decoders
+from .image_loading import value_fault
 from .labels import check_labels
 from .mask_files import check_wide_labels
 
@@ -55,13 +57,15 @@ def check_dataset(
 
     Raises:
         UserMistake: If a folder is missing or empty, if images have no mask, if the data set has
-            more classes than the head, or if masks hold other labels than allowed.
+            more classes than the head, if masks hold other labels than allowed, or if a transform
+            damages the values of images.
     """
     dataset = open_dataset(cfg, key)
     if dataset is None:
         return
     check_class_count(dataset, key, num_classes)
     check_wide_labels(dataset, key, ignore_indices)
+    check_decoders(cfg.get('pipeline', ()))
     if not dataset.data_prefix.get('img_path'):
         return
     list_samples(dataset, key)
@@ -71,6 +75,10 @@ def check_dataset(
     _check_pairs(dataset, key)
     if read_masks:
         check_labels(dataset, load_annotations, key, ignore_indices)
+        paths = [sample['img_path'] for sample in dataset.data_list]
+        fault = value_fault(ImagePipeline(cfg['pipeline']), cfg['pipeline'], paths, key)
+        if fault:
+            raise UserMistake(fault)
 
 
 def open_dataset(cfg: Mapping[str, Any], key: str) -> BaseSegDataset | None:

@@ -17,6 +17,7 @@ from mmseg.registry import TRANSFORMS
 from PIL import Image, UnidentifiedImageError
 
 from segheads.mistakes import UserMistake
+from segheads.registered_types import type_of
 
 Results = dict[str, Any]
 Transform = Callable[[Results], Results | None]
@@ -36,7 +37,6 @@ class ImagePipeline:
 
     Attributes:
         loader (Callable): The transform that reads an image file.
-        preparation (list[Callable]): The transforms that come after it.
 
     Raises:
         UserMistake: If the decoder of the loading transform is not installed.
@@ -44,16 +44,22 @@ class ImagePipeline:
 
     def __init__(self, steps: Sequence[Mapping[str, Any]]) -> None:
         check_decoders(steps)
-        transforms = [TRANSFORMS.build(dict(step)) for step in steps]
-        transforms = [each for each in transforms if not _reads_annotations(each)]
-        position = next((i for i, each in enumerate(transforms) if _reads_images(each)), 0)
-        if not transforms or not _reads_images(transforms[position]):
-            transforms.insert(0, LoadImageFromFile())
-        elif isinstance(transforms[position], LoadImageFromNDArray):
-            transforms[position] = LoadImageFromFile(transforms[position].to_float32)
-        self.loader: Transform = transforms[position]
-        self.preparation: list[Transform] = transforms[position + 1 :]
-        self._reading: list[Transform] = transforms[: position + 1]
+        steps = [dict(step) for step in steps if not _is(step, LoadAnnotations, 'Annotation')]
+        position = next((i for i, step in enumerate(steps) if _is(step, LoadImageFromFile)), None)
+        if position is None:
+            position = next((i for i, step in enumerate(steps) if _is(step, None, 'Load')), None)
+        if position is None:
+            position, steps = 0, [dict(type='LoadImageFromFile'), *steps]
+        elif _is(steps[position], LoadImageFromNDArray):
+            to_float32 = steps[position].get('to_float32', False)
+            steps[position] = dict(type='LoadImageFromFile', to_float32=to_float32)
+        self._reading: list[Transform] = [TRANSFORMS.build(each) for each in steps[: position + 1]]
+        self._following = steps[position + 1 :]
+        self.loader = self._reading[-1]
+
+    def preparation(self) -> list[Transform]:
+        """Builds the transforms that come after the one that reads an image file."""
+        return [TRANSFORMS.build(dict(step)) for step in self._following]
 
     def read(self, path: str) -> Results:
         """Reads an image file as training does.
@@ -115,12 +121,11 @@ def require_tifffile() -> None:
         )
 
 
-def _reads_annotations(transform: Transform) -> bool:
-    return isinstance(transform, LoadAnnotations) or 'Annotation' in type(transform).__name__
-
-
-def _reads_images(transform: Transform) -> bool:
-    return isinstance(transform, LoadImageFromFile) or type(transform).__name__.startswith('Load')
+def _is(step: Mapping[str, Any], base: type | None, word: str | None = None) -> bool:
+    """Tells whether a step is of a class, or of one that has a word in its name."""
+    kind = type_of(step, TRANSFORMS)
+    is_derived = base is not None and isinstance(kind, type) and issubclass(kind, base)
+    return is_derived or (word is not None and word in getattr(kind, '__name__', ''))
 
 
 def _require_whole_jpeg(content: bytes) -> None:

@@ -1,15 +1,20 @@
 """Masks of more than 256 classes.
 
 MMSegmentation's ``LoadAnnotations`` casts every mask to 8 bits: of a 16-bit mask, label 256 becomes
-0, label 257 becomes 1, and training learns that without a word. The method that does so is replaced
-here, for every config that names the transform; what it makes of masks whose labels fit into 8 bits
-is the same.
+0, label 257 becomes 1, and training learns that without a word. Its ``IoUMetric`` casts the class
+maps that it writes in the same way. The methods that do so are replaced here, for every config that
+names these classes; where 8 bits suffice, results are the same.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine import fileio
 from mmseg.datasets.transforms import LoadAnnotations
+from mmseg.evaluation import IoUMetric
+from PIL import Image
 
 from segheads.data.mask_files import (
     LARGEST_LABEL,
@@ -64,4 +69,31 @@ def load_seg_map(transform: LoadAnnotations, results: dict[str, Any]) -> None:
     results['seg_fields'].append('gt_seg_map')
 
 
+def process(metric: IoUMetric, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+    """Count the pixels of a batch, and write its class maps if the metric has an ``output_dir``.
+
+    Args:
+        metric (IoUMetric): The metric.
+        data_batch (Any): Not used.
+        data_samples (Sequence[dict]): What was predicted, with the truth.
+    """
+    folder = metric.output_dir
+    # One more than there are classes: reduce_zero_label is taken back in these files.
+    if folder is None or len(metric.dataset_meta['classes']) <= 255:
+        mmseg_process(metric, data_batch, data_samples)
+        return
+    metric.output_dir = None
+    try:
+        mmseg_process(metric, data_batch, data_samples)
+    finally:
+        metric.output_dir = folder
+    for sample in data_samples:
+        class_map = sample['pred_sem_seg']['data'][0].cpu().numpy()
+        class_map = class_map + 1 if sample.get('reduce_zero_label') else class_map
+        path = Path(folder, f'{Path(sample["img_path"]).stem}.png')
+        Image.fromarray(class_map.astype(np.uint16)).save(path)
+
+
+mmseg_process = IoUMetric.process
+IoUMetric.process = process
 LoadAnnotations._load_seg_map = load_seg_map

@@ -179,10 +179,11 @@ def _preparation(
 ) -> Callable[[LoadedImage], dict[str, Any]]:
     """Returns what makes the model's input of a loaded image."""
     pads = bool(model.data_preprocessor.test_cfg)
+    transforms = pipeline.preparation()
 
     def prepare(image: LoadedImage) -> dict[str, Any]:
         prepared = dict(image.results)
-        for transform in pipeline.preparation:
+        for transform in transforms:
             try:
                 prepared = transform(prepared)
             except Exception as error:  # most transforms are made for three channels of 8 bits

@@ -7,13 +7,15 @@ from mmseg.models.losses.utils import get_class_weight
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from .tiled_cross_entropy import tiled_cross_entropy
+from segheads.layers.fastest_implementation import AUTO, check_implementation
+
+from .upsampled_comparison import compare_upsampled
 from .upsampling_loss import UpsamplingLoss, labelled_pixels, pixel_accuracy
 
 
 @MODELS.register_module()
 class UpsampledCrossEntropyLoss(UpsamplingLoss):
-    """Softmax cross entropy that up-samples the logits by itself, tile by tile.
+    """Softmax cross entropy that up-samples the logits by itself.
 
     The same loss and gradient as MMSegmentation's ``CrossEntropyLoss`` behind the up-sampling of a
     head, but logits at the resolution of the labels, which take most of the memory and time of
@@ -31,11 +33,13 @@ class UpsampledCrossEntropyLoss(UpsamplingLoss):
             Default: False.
         loss_weight (float): Weight of the loss. Default: 1.0.
         loss_name (str): Name of the loss in logs. Default: 'loss_ce'.
+        implementation (str): How it is computed, 'full', 'tiles', 'kernel' or 'auto'; see
+            :func:`segheads.losses.upsampled_comparison.compare_upsampled`. Default: 'auto'.
 
     Raises:
-        ValueError: If ``use_sigmoid`` is set; in a forward pass, if there is one class only, if
-            the number of class weights is not that of the classes, or if a label is neither a
-            class nor ignored.
+        ValueError: If ``use_sigmoid`` is set, or ``implementation`` is none of these; in a forward
+            pass, if there is one class only, if the number of class weights is not that of the
+            classes, or if a label is neither a class nor ignored.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class UpsampledCrossEntropyLoss(UpsamplingLoss):
         avg_non_ignore: bool = False,
         loss_weight: float = 1.0,
         loss_name: str = 'loss_ce',
+        implementation: str = AUTO,
     ) -> None:
         if use_sigmoid:
             raise ValueError(
@@ -54,6 +59,7 @@ class UpsampledCrossEntropyLoss(UpsamplingLoss):
         super().__init__(loss_weight, loss_name)
         self.class_weight = get_class_weight(class_weight)
         self.avg_non_ignore = avg_non_ignore
+        self.implementation = check_implementation(implementation, type(self).__name__)
 
     def forward(
         self,
@@ -96,7 +102,9 @@ class UpsampledCrossEntropyLoss(UpsamplingLoss):
         pixel_weight = counts * labelled
         if weight is not None:
             pixel_weight = pixel_weight * weight
-        total, _, correct = tiled_cross_entropy(logits, labels, pixel_weight, align_corners)
+        total, _, correct = compare_upsampled(
+            logits, labels, pixel_weight, align_corners, self.implementation
+        )
         # As in MMSegmentation, so that nothing is divided by 0 where no pixel is labelled.
         number = counts.sum() + torch.finfo(torch.float32).eps
         return self.loss_weight * total / number, pixel_accuracy(correct, labelled)
@@ -107,7 +115,9 @@ class UpsampledCrossEntropyLoss(UpsamplingLoss):
     ) -> Tensor:
         labelled = labelled_pixels(labels, logits.shape[1], ignore_index)
         pixel_weight = self._counts(labels, labelled, logits, ignore_index) * labelled
-        _, losses, _ = tiled_cross_entropy(logits, labels, pixel_weight, align_corners)
+        _, losses, _ = compare_upsampled(
+            logits, labels, pixel_weight, align_corners, self.implementation
+        )
         return self.loss_weight * losses * pixel_weight
 
     def _counts(

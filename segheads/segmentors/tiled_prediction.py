@@ -13,7 +13,10 @@ from torch.nn.modules.module import register_module_module_registration_hook
 
 from segheads.configs.windows import check_windows
 from segheads.heads.low_resolution import KEEP_LOW_RESOLUTION
+from segheads.layers.fastest_implementation import AUTO, check_implementation
 from segheads.layers.tiled_resize import Tile, resize_weights, tiles
+
+from .fastest_class_map import fastest_class_map
 
 
 class TiledPrediction:
@@ -29,6 +32,9 @@ class TiledPrediction:
     The result has no ``seg_logits``. They are kept, and computed as MMSegmentation does, with
     ``test_cfg=dict(keep_logits=True)``, in test-time augmentation, which averages them, and of
     heads with a single output (``out_channels=1``), which is compared with a threshold.
+
+    How a class map is computed may be chosen with ``test_cfg=dict(implementation=...)``; see
+    :func:`segheads.segmentors.fastest_class_map.fastest_class_map`.
     """
 
     is_augmented = False
@@ -47,7 +53,8 @@ class TiledPrediction:
         Raises:
             UserMistake: As :func:`segheads.configs.windows.check_windows`.
             ValueError: If ``mode`` of ``test_cfg`` is neither 'whole' nor 'slide', or if images
-                are flipped otherwise than 'horizontal' or 'vertical'.
+                are flipped otherwise than 'horizontal' or 'vertical', or if ``implementation`` of
+                ``test_cfg`` is unknown.
         """
         keep_logits = self.is_augmented or self.test_cfg.get('keep_logits', False)
         if keep_logits or self.out_channels == 1:
@@ -72,12 +79,14 @@ class TiledPrediction:
             _window_weights(logits.new_ones(cells // len(windows)), windows, self.align_corners)
             for cells, windows in zip(logits.shape[2:], (rows, columns), strict=True)
         )
+        implementation = check_implementation(self.test_cfg.get('implementation', AUTO), 'test_cfg')
         results = data_samples or [SegDataSample() for _ in metas]
         for result, image_logits, meta in zip(results, logits, metas, strict=True):
             weights = row_weights, column_weights
             if data_samples is not None:
                 weights = self._weights_of_original(*weights, meta)
-            result.set_data(dict(pred_sem_seg=PixelData(data=class_map(image_logits, *weights))))
+            classes = fastest_class_map(image_logits, *weights, class_map, implementation)
+            result.set_data(dict(pred_sem_seg=PixelData(data=classes)))
         return results
 
     def _predict_whole(

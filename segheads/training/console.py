@@ -5,6 +5,7 @@ import io
 import logging
 import os
 import time
+from collections.abc import Iterator
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,21 @@ def build_runner(cfg: Config, verbose: bool = False) -> Runner:
         return (Runner if verbose else QuietRunner).from_cfg(cfg)
 
 
+@contextlib.contextmanager
+def live_line_ended(runner: Runner) -> Iterator[None]:
+    """Ends the live line of a run with a block, also if an error or a signal ends it.
+
+    Args:
+        runner (Runner): The runner.
+    """
+    try:
+        yield
+    finally:
+        for hook in runner.hooks:
+            if isinstance(hook, ConsoleHook):
+                hook.close()
+
+
 class QuietRunner(Runner):
     """MMEngine's Runner, whose log goes to its file, and of which the console shows little."""
 
@@ -111,8 +127,7 @@ class ConsoleHook(Hook):
     # After the hooks that count, time and log.
     priority = 'VERY_LOW'
 
-    def before_run(self, runner: Runner) -> None:
-        """Starts without a live line."""
+    def __init__(self) -> None:
         self.progress: Progress | None = None
 
     def before_train(self, runner: Runner) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ SIGNALS = tuple(
 )
 # A process of torchrun gets Ctrl-C from the terminal and once more from torchrun.
 SECONDS_OF_ONE_SIGNAL = 5.0
+# The live line hides it.
+SHOW_CURSOR = b'\x1b[?25h\n'
 
 _received: list[tuple[int, float]] = []
 _can_wait = False
@@ -64,6 +67,8 @@ def ending_on_signals() -> Iterator[None]:
         _received.append((number, now))
         if is_second:
             # At once: an exception would wait for whatever computes now.
+            if sys.stdout.isatty():
+                os.write(sys.stdout.fileno(), SHOW_CURSOR)
             os._exit(exit_code(number))
         if not _can_wait:
             raise Interrupted(number, 'interrupted before the first iteration')

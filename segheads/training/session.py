@@ -19,7 +19,7 @@ from segheads.registered_types import is_type
 
 from . import processes
 from .compilation import request_compilation
-from .console import build_runner
+from .console import build_runner, live_line_ended
 from .fine_tuning import FineTuneHook, start_from_other_classes
 from .interruption import ending_on_signals
 from .precision import choose_precision
@@ -88,7 +88,8 @@ def train(
                 start_from_other_classes(cfg, fine_tune)
             prepare(cfg, mixed_precision, compiled, allow_partial, rehearsed)
         runner = build_runner(cfg, verbose)
-        runner.train()
+        with live_line_ended(runner):
+            runner.train()
     return runner
 
 

@@ -16,7 +16,7 @@ from segheads.mistakes import tell
 
 from . import processes
 from .compilation import request_compilation
-from .console import build_runner
+from .console import build_runner, live_line_ended
 from .predictions import expects_no_masks, without_masks
 
 NEEDED = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
@@ -98,7 +98,9 @@ def test(
     if augmented:
         augment(cfg)
     with trust_checkpoints(trusted):
-        return build_runner(cfg, verbose).test()
+        runner = build_runner(cfg, verbose)
+        with live_line_ended(runner):
+            return runner.test()
 
 
 def show_overlays(cfg: Config, wait_time: float) -> None:

@@ -122,7 +122,7 @@ def test_prediction_sees_what_training_sees(tmp_path, loader):
         dict(type='LoadAnnotations'),
         dict(type='PackSegInputs'),
     ]
-    seen = 0
+    unread = set()
     for name, content in FILES.items():
         path = tmp_path / name
         path.write_bytes(content)
@@ -130,11 +130,11 @@ def test_prediction_sees_what_training_sees(tmp_path, loader):
             expected = pixels_of_training(path, pipeline)
         except (AssertionError, UnidentifiedImageError):  # training cannot read it
             assert name in sentence(pixels_of_prediction, path, pipeline)
+            unread.add(name)
             continue
         got = pixels_of_prediction(path, pipeline)
         assert got.dtype == expected.dtype and torch.equal(got, expected), name
-        seen += 1
-    assert seen >= len(FILES) - 1
+    assert unread <= {'float.tif', 'rgb.gif', 'moving.gif'}  # OpenCV 4 reads no GIF
 
 
 def test_the_files_are_what_they_are_called(tmp_path):

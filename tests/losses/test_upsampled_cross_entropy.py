@@ -275,3 +275,16 @@ def test_what_is_not_finite_reaches_the_pixels_of_mmsegmentation_only(bad):
     found.backward()
     expected.backward()
     torch.testing.assert_close(leaf.grad, other.grad, equal_nan=True)
+
+
+@pytest.mark.parametrize('loss_type', ['UpsampledCrossEntropyLoss', 'OHEMCrossEntropyLoss'])
+def test_every_implementation_gives_the_same(loss_type: str) -> None:
+    logits, labels = batch()
+    results = [
+        MODELS.build(dict(type=loss_type, implementation=name)).loss_and_accuracy(logits, labels)
+        for name in ('auto', 'full', 'tiles')
+    ]
+    for result in results[1:]:
+        torch.testing.assert_close(result, results[0])
+    with pytest.raises(ValueError, match=f"{loss_type}: implementation is 'kernal', .* kernel"):
+        MODELS.build(dict(type=loss_type, implementation='kernal'))

@@ -148,6 +148,18 @@ def test_images_of_a_batch_have_their_own_sizes(test_cfg: dict) -> None:
 
 
 @pytest.mark.parametrize('test_cfg', [WHOLE, SLIDE], ids=['whole', 'slide'])
+def test_every_implementation_predicts_the_same(test_cfg: dict) -> None:
+    results = [
+        predict(
+            build('LeanEncoderDecoder', test_cfg | dict(implementation=name)), images(1, 68, 80)
+        )
+        for name in ('auto', 'full', 'tiles')
+    ]
+    for (result,) in results[1:]:
+        assert torch.equal(result.pred_sem_seg.data, results[0][0].pred_sem_seg.data)
+
+
+@pytest.mark.parametrize('test_cfg', [WHOLE, SLIDE], ids=['whole', 'slide'])
 def test_images_without_metainfo(test_cfg: dict) -> None:
     lean, plain = both(test_cfg)
     with torch.no_grad():
@@ -205,6 +217,9 @@ def test_never_makes_logits_of_the_image(test_cfg: dict) -> None:
 def test_explains_mistakes() -> None:
     model = build('LeanEncoderDecoder', dict(mode='crop'))
     with pytest.raises(ValueError, match="mode must be 'whole' or 'slide', but is 'crop'"):
+        predict(model, images(1, 68, 80))
+    model = build('LeanEncoderDecoder', WHOLE | dict(implementation='kernal'))
+    with pytest.raises(ValueError, match="test_cfg: implementation is 'kernal'.* mean kernel"):
         predict(model, images(1, 68, 80))
     model = build('LeanEncoderDecoder', WHOLE)
     with pytest.raises(ValueError, match="'horizontal' or 'vertical', but it is 'diagonal'"):
