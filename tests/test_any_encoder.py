@@ -85,7 +85,7 @@ def test_configs_of_the_docs_page_run(text: str) -> None:
         require_package_of(name)
     init_default_scope('mmseg')
     # Weights would be downloaded, and `_base_` is relative to a folder in `local_configs`.
-    text = text.replace('crop_size = (512, 512)', 'crop_size = (128, 128)')
+    text = text.replace('(512, 512)', '(128, 128)').replace('(256, 256)', '(64, 64)')
     text = text.replace('pretrained=True', 'pretrained=False')
     text = text.replace('../_base_', f'{CONFIGS.as_posix()}/_base_')
     model = MODELS.build(Config.fromstring(text, '.py').model)
