@@ -13,15 +13,12 @@ from mmengine.evaluator import Evaluator
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, init_default_scope
+from tiny_run import tracked_configs
 
 from segheads.data.checks import leaf_datasets
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'local_configs'
-LEAVES = sorted(
-    path.relative_to(CONFIGS).as_posix()
-    for path in CONFIGS.rglob('*.py')
-    if '_base_' not in path.relative_to(CONFIGS).parts
-)
+LEAVES = [path.relative_to(CONFIGS).as_posix() for path in tracked_configs()]
 
 IMAGE_SIZE = (72, 100)  # not a multiple of 32, as most photographs
 CROP_SIZE = (64, 96)
