@@ -12,7 +12,11 @@ ROOT = Path(__file__).resolve().parent
 # What `segheads export` needs, `segheads serve` and `make docs`; the tests run all of them.
 EXPORT = ['onnx', 'onnxscript', 'onnxruntime']
 WEB = ['fastapi', 'uvicorn']
-DOCS = ['mkdocs>=1.6,<2', 'mkdocs-material>=9.8,<10', 'mkdocstrings[python]>=1.0,<2']
+DOCS = [
+    'mkdocs>=1.6,<2',
+    'mkdocs-material>=9.8,<10; python_version >= "3.11"',  # which has none for Python 3.10
+    'mkdocstrings[python]>=1.0,<2',
+]
 
 # Where OpenMMLab's packages keep files for users, and where MMEngine resolves `segheads::` to.
 USER_FILES = {

@@ -8,6 +8,7 @@ onedl-mmsegmentation, which are imported under the original names.
 import importlib
 import importlib.metadata
 import importlib.util
+import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
@@ -31,6 +32,7 @@ def apply() -> None:
     """
     require_safe_torch()
     require_mmcv()
+    provide_find_loader()
     accept_newer_mmcv()
     provide_operator_placeholders()
     import_timm_when_needed()
@@ -80,6 +82,22 @@ def require_mmcv() -> None:
             '`pip install "segheads[lite]"` (in a clone: `pip install -e ".[lite]"`), which needs '
             'no compiler, or the same with [full] in place of [lite] for compiled operators.'
         )
+
+
+def provide_find_loader() -> None:
+    """Let MMEngine ask whether MMCV has compiled operators on Python 3.14 and newer.
+
+    Without this, ``mmcv_full_available`` (MMEngine <= 0.10.7) raises "module 'pkgutil' has no
+    attribute 'find_loader'", and with it ``revert_sync_batchnorm``, which every run on one device
+    calls. Python 3.14 removed the function.
+    """
+    if not hasattr(pkgutil, 'find_loader'):
+        pkgutil.find_loader = _find_loader
+
+
+def _find_loader(name: str) -> Loader | None:
+    spec = importlib.util.find_spec(name)
+    return spec.loader if spec else None
 
 
 def accept_newer_mmcv() -> None:

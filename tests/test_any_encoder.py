@@ -1,5 +1,6 @@
 """Every head behind every encoder, with no widths given; and the configs of the docs page."""
 
+import importlib
 import re
 from pathlib import Path
 
@@ -9,62 +10,23 @@ from head_cases import samples
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from tiny_encoders import BATCH_NORM, ENCODERS, IMAGE_SIZES, NECKS
 from torch import nn
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / 'docs' / 'any_encoder.md'
 CONFIGS = ROOT / 'local_configs'
-BATCH_NORM = dict(type='BN')
-
-ENCODERS = {
-    'MiT': dict(
-        type='MixVisionTransformer',
-        embed_dims=8,
-        num_layers=[1] * 4,
-        num_heads=[1] * 4,
-        sr_ratios=[8, 4, 2, 1],
-    ),
-    'MSCAN': dict(
-        type='MSCAN',
-        embed_dims=[8, 12, 16, 20],
-        mlp_ratios=[2] * 4,
-        depths=[1] * 4,
-        norm_cfg=BATCH_NORM,
-    ),
-    'EfficientFormerV2': dict(type='EfficientFormerV2', arch='S0'),
-    'ResNetV1c': dict(
-        type='ResNetV1c',
-        depth=18,
-        stem_channels=8,
-        base_channels=8,
-        strides=(1, 2, 1, 1),
-        dilations=(1, 1, 2, 4),
-        norm_cfg=BATCH_NORM,
-    ),
-    'Swin': dict(
-        type='SwinTransformer',
-        embed_dims=8,
-        depths=[1, 2, 1, 1],
-        num_heads=[1, 2, 4, 8],
-        window_size=4,
-    ),
-    'ConvNeXt': dict(type='TIMMBackbone', model_name='convnext_atto', pretrained=False),
-    'timm features_only': dict(
-        type='TIMMBackbone',
-        model_name='mobilenetv3_small_050',
-        pretrained=False,
-        out_indices=(1, 2, 3, 4),
-    ),
-}
-
+BINS = ((2, 2), (4, 4))
 COMMON = dict(channels=16, num_classes=5, norm_cfg=BATCH_NORM)
-COARSE_STAGE = dict(COMMON, type='FCNHead', in_index=2, num_convs=1, concat_input=False)
+COARSE_STAGE = dict(COMMON, type='FCNHead', in_index=-2, num_convs=1, concat_input=False)
 HEADS = {
     'CCASeg': dict(COMMON, type='CCASegHead', num_blocks=1),
-    'SASFormer': dict(COMMON, type='SASFormerHead', num_heads=(1, 2, 4, 4)),
+    'SASFormer': dict(COMMON, type='SASFormerHead'),
     'CCSNet': [COARSE_STAGE, dict(COMMON, type='CCSNetHead', top_k=3)],
-    'CGRSeg': dict(COMMON, type='CGRSegHead', in_index=[1, 2, 3], num_context_blocks=1),
-    'PCAA': dict(COMMON, type='PCAAHead', in_index=[1, 2, 3], input_transform='resize_concat'),
+    'CGRSeg': dict(COMMON, type='CGRSegHead', in_index=[-3, -2, -1], num_context_blocks=1),
+    'PCAA': dict(
+        COMMON, type='PCAAHead', in_index=[-3, -2, -1], input_transform='resize_concat', bins=BINS
+    ),
 }
 
 
@@ -91,14 +53,25 @@ def train_and_predict(model: nn.Module, num_classes: int, size: tuple[int, int] 
     assert result[0].pred_sem_seg.data.shape == (1, *size)
 
 
+def require_package_of(encoder: str) -> None:
+    """Skip the test where the package that has a class of encoder is not installed."""
+    if encoder in ('EfficientFormerV2', 'TIMMBackbone'):
+        pytest.importorskip('timm')
+    if encoder.startswith('mmpretrain.'):
+        try:
+            importlib.import_module('mmpretrain.models')
+        except (ImportError, TypeError) as error:  # TypeError: beside transformers 5
+            pytest.skip(f'mmpretrain is not installed, or not importable: {error}')
+
+
 @pytest.mark.parametrize('encoder', ENCODERS)
 @pytest.mark.parametrize('head', HEADS)
 def test_trains_and_predicts_without_widths(head: str, encoder: str) -> None:
-    if ENCODERS[encoder]['type'] in ('EfficientFormerV2', 'TIMMBackbone'):
-        pytest.importorskip('timm')
+    backbone = ENCODERS[encoder]
+    require_package_of(backbone['type'])
     init_default_scope('mmseg')
-    model = build(backbone=ENCODERS[encoder], decode_head=HEADS[head])
-    train_and_predict(model, num_classes=5)
+    model = build(backbone=backbone, neck=NECKS.get(encoder), decode_head=HEADS[head])
+    train_and_predict(model, num_classes=5, size=IMAGE_SIZES.get(encoder, (64, 64)))
 
 
 def page_configs() -> list[str]:
@@ -108,10 +81,11 @@ def page_configs() -> list[str]:
 
 @pytest.mark.parametrize('text', page_configs(), ids=range(len(page_configs())))
 def test_configs_of_the_docs_page_run(text: str) -> None:
-    if 'EfficientFormerV2' in text or 'TIMMBackbone' in text:
-        pytest.importorskip('timm')
+    for name in re.findall(r"type='(TIMMBackbone|EfficientFormerV2|mmpretrain\.\w+)'", text):
+        require_package_of(name)
     init_default_scope('mmseg')
     # Weights would be downloaded, and `_base_` is relative to a folder in `local_configs`.
+    text = text.replace('(512, 512)', '(128, 128)').replace('(256, 256)', '(64, 64)')
     text = text.replace('pretrained=True', 'pretrained=False')
     text = text.replace('../_base_', f'{CONFIGS.as_posix()}/_base_')
     model = MODELS.build(Config.fromstring(text, '.py').model)

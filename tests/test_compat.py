@@ -4,6 +4,7 @@ import builtins
 import importlib
 import importlib.util
 import os
+import pkgutil
 import subprocess
 import sys
 import zipfile
@@ -31,6 +32,15 @@ from segheads import compat
 def _python(code: str) -> subprocess.CompletedProcess:
     """Run code in a fresh interpreter, where nothing of MMSegmentation is imported yet."""
     return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+
+
+def test_sync_batchnorm_is_reverted_where_python_has_no_find_loader(monkeypatch) -> None:
+    monkeypatch.delattr(pkgutil, 'find_loader', raising=False)
+    compat.provide_find_loader()
+    assert pkgutil.find_loader('mmseg') is not None
+    assert pkgutil.find_loader('no_such_module') is None
+    model = revert_sync_batchnorm(nn.Sequential(nn.SyncBatchNorm(4)))
+    assert not any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
 
 
 def test_a_second_call_changes_nothing() -> None:

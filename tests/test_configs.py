@@ -1,24 +1,24 @@
 """Every leaf config builds, trains a step and tests a step; the released ones keep their recipe."""
 
+import re
 from pathlib import Path
 
 import mmcv
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, init_default_scope
+from tiny_run import tracked_configs
+
+from segheads.data.checks import leaf_datasets
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'local_configs'
-LEAVES = sorted(
-    path.relative_to(CONFIGS).as_posix()
-    for path in CONFIGS.rglob('*.py')
-    if '_base_' not in path.relative_to(CONFIGS).parts
-)
+LEAVES = [path.relative_to(CONFIGS).as_posix() for path in tracked_configs()]
 
 IMAGE_SIZE = (72, 100)  # not a multiple of 32, as most photographs
 CROP_SIZE = (64, 96)
@@ -82,17 +82,20 @@ def shrink(config: Config) -> Config:
     config.model.data_preprocessor.size = CROP_SIZE
     if config.model.test_cfg.mode == 'slide':
         config.model.test_cfg.update(crop_size=(64, 64), stride=(48, 48))
-    for pipeline in (
-        config.train_dataloader.dataset.pipeline,
-        config.test_dataloader.dataset.pipeline,
-    ):
-        for transform in pipeline:
+    for dataset in (leaf_dataset(config, 'train'), leaf_dataset(config, 'test')):
+        for transform in dataset.pipeline:
             if 'scale' in transform:
                 transform.scale = CROP_SIZE[::-1]
             if 'crop_size' in transform:
                 transform.crop_size = CROP_SIZE
     drop_pretrained(config.model)
     return config
+
+
+def leaf_dataset(config: Config, split: str) -> ConfigDict:
+    """Takes the data set of a split out of what repeats it."""
+    ((_, dataset),) = leaf_datasets(config[f'{split}_dataloader'].dataset, split)
+    return dataset
 
 
 def drop_pretrained(node: object) -> None:
@@ -145,8 +148,8 @@ def test_trains_and_tests_a_step(path, tmp_path):
     torch.manual_seed(0)
     np.random.seed(0)
     config = shrink(load(path))
-    train_set = build_dataset(config.train_dataloader.dataset, tmp_path / 'train')
-    test_set = build_dataset(config.test_dataloader.dataset, tmp_path / 'test')
+    train_set = build_dataset(leaf_dataset(config, 'train'), tmp_path / 'train')
+    test_set = build_dataset(leaf_dataset(config, 'test'), tmp_path / 'test')
     num_classes = len(train_set.metainfo['classes'])
     model = revert_sync_batchnorm(MODELS.build(config.model))
     model.init_weights()
@@ -176,13 +179,27 @@ def test_trains_and_tests_a_step(path, tmp_path):
     assert prediction.pred_sem_seg.data.shape == labels.shape
     assert prediction.pred_sem_seg.data.max() < num_classes + extra
     assert 'seg_logits' not in prediction, 'evaluation needs no logits at full resolution'
-    if 'data_root' in config.test_dataloader.dataset:
+    if 'data_root' in leaf_dataset(config, 'test'):
         assert label_ids(sample) == {*range(num_classes), IGNORED}
 
     evaluator = Evaluator(config.test_evaluator)
     evaluator.dataset_meta = test_set.metainfo
     evaluator.process([prediction], batch)
-    assert 0 <= evaluator.evaluate(1)['mIoU'] <= 100
+    (metric,) = config.test_evaluator.iou_metrics
+    assert 0 <= evaluator.evaluate(1)[metric] <= 100
+
+
+@pytest.mark.parametrize('model', ['ccaseg_b1', 'cgrseg_t', 'sasformer_b0', 'pcaa_b0'])
+def test_the_docs_put_any_head_on_a_data_set_by_one_line(model):
+    page = (CONFIGS.parent / 'docs' / 'datasets.md').read_text(encoding='utf-8')
+    (text,) = re.findall(r'```python\n(_base_ .+?)```', page, re.DOTALL)
+    text = text.replace('ccaseg_b1.py', f'{model}.py').replace("'../", f"'{CONFIGS.as_posix()}/")
+    config = Config.fromstring(text, '.py')
+    assert config.train_dataloader.dataset.type == 'LoveDADataset'
+    drop_pretrained(config.model)
+    head = MODELS.build(config.model).decode_head
+    assert type(head).__name__.lower().startswith(model.partition('_')[0])
+    assert head.num_classes == 7
 
 
 @pytest.mark.parametrize('row', RELEASED_ROWS, ids=lambda row: row[0].split('/')[1])

@@ -1,6 +1,7 @@
 """A network, a config and data on disk that are as small as a whole run allows."""
 
 import importlib.util
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -129,6 +130,19 @@ def load_tool(name: str) -> ModuleType:
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     return tool
+
+
+def tracked_configs() -> list[Path]:
+    """Lists the configs that can be run and belong to the project, not those of its user."""
+    folder = ROOT / 'local_configs'
+    listed = subprocess.run(
+        ['git', 'ls-files', '-z', '*.py'], cwd=folder, capture_output=True, text=True
+    )
+    if listed.returncode == 0 and listed.stdout:
+        files = [folder / name for name in listed.stdout.split('\0') if name]
+    else:  # no clone
+        files = list(folder.rglob('*.py'))
+    return sorted(file for file in files if '_base_' not in file.relative_to(folder).parts)
 
 
 def sentence(function: Callable, *arguments: Any, **settings: Any) -> str:

@@ -34,8 +34,10 @@ def ccaseg_key_table(num_levels: int, num_blocks: int, out_level: int) -> KeyTab
         out_level (int): Level whose resolution the logits have, as in ``CCASegHead``.
 
     Returns:
-        KeyTable: Released module paths and ours.
+        KeyTable: Released module paths and ours; empty for more levels than the release has.
     """
+    if num_levels > len(KEY_NAMES):
+        return KeyTable({})
     finest = 5 - num_levels
     renames = {'linear_fuse': 'bottleneck', 'linear_pred': 'conv_seg'}
     for level in range(num_levels):

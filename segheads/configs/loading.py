@@ -110,7 +110,8 @@ def told_as_mistakes(cfg: Config) -> Iterator[None]:
                 f'{cfg.filename or "config"}: {missing[1]} needs {missing[2]}; add it to the config'
                 f'{inferred if "in_channels" in missing[2] else ""}'
             ) from error
-        unknown = re.search(r"(\S+)\.__init__\(\) got an unexpected keyword.* '(\w+)'", str(error))
+        # Python 3.13 adds which argument it may have been.
+        unknown = re.search(r"(\S+)\.__init__\(\) got an unexpected .*?'(\w+)'", str(error))
         if unknown is None:
             raise
         raise UserMistake(

@@ -19,6 +19,8 @@ from segheads.layers import PointwiseConv2d, adaptive_avg_pool2d, pointwise_conv
 from .arguments import resolve_in_index
 
 POOLED_STRIDE = 64
+MIT_HEADS = (1, 2, 5, 8)
+FEWEST_CHANNELS_PER_HEAD = 32
 ORDERS = ('coarse_to_fine', 'fine_to_coarse')
 SOURCES = ('chain', 'accumulate')
 GATES = {'none': lambda x: x, 'sigmoid': torch.sigmoid, 'hard_sigmoid': F.hardsigmoid}
@@ -203,8 +205,10 @@ class SASFormerHead(BaseDecodeHead):
         channels (int): Width before the classifier; 128 in the released configs.
         feature_strides (Sequence[int]): Stride of each level; the released argument of this name.
             Default: (4, 8, 16, 32).
-        num_heads (Sequence[int]): Attention heads of each level. Inferred, those of the encoder
-            MiT. Default: (1, 2, 5, 8).
+        num_heads (Sequence[int], optional): Attention heads of each level. Inferred, those of the
+            encoder MiT. Default: 1, 2, 5 and 8 for the widths of a MiT, which are in this
+            proportion; for other widths the most heads that leave 32 channels or more to each,
+            which are the same for MiT-B0.
         mlp_ratio (float): Hidden width of the feed-forward networks, relative to the level's.
             Inferred, that of MiT. Default: 4.
         drop_path_rate (float): Rate of stochastic depth in the blocks of the ASE. Inferred, that
@@ -238,7 +242,7 @@ class SASFormerHead(BaseDecodeHead):
         channels: int,
         *,
         feature_strides: Sequence[int] = (4, 8, 16, 32),
-        num_heads: Sequence[int] = (1, 2, 5, 8),
+        num_heads: Sequence[int] | None = None,
         mlp_ratio: float = 4,
         drop_path_rate: float = 0.1,
         order: str = 'coarse_to_fine',
@@ -250,6 +254,7 @@ class SASFormerHead(BaseDecodeHead):
         **kwargs: Any,
     ) -> None:
         in_index = resolve_in_index('SASFormerHead', in_channels, in_index)
+        num_heads = _default_num_heads(in_channels) if num_heads is None else num_heads
         _check_levels(in_channels, feature_strides, num_heads)
         _check_choice('order', order, ORDERS)
         _check_choice('source', source, SOURCES)
@@ -323,6 +328,17 @@ class SASFormerHead(BaseDecodeHead):
             x = x + resize(level, size, mode='bilinear', align_corners=False)
         x = self.fusion.norm(x)
         return self.fusion.activate(x) if self.fusion.with_activation else x
+
+
+def _default_num_heads(in_channels: Sequence[int]) -> list[int]:
+    per_head = in_channels[0]
+    if list(in_channels) == [heads * per_head for heads in MIT_HEADS]:
+        return list(MIT_HEADS)
+    most_heads = [max(1, width // FEWEST_CHANNELS_PER_HEAD) for width in in_channels]
+    return [
+        next(heads for heads in range(most, 0, -1) if width % heads == 0)
+        for width, most in zip(in_channels, most_heads, strict=True)
+    ]
 
 
 def _check_levels(

@@ -4,10 +4,16 @@ import argparse
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 from tiny_run import ROOT, sentence
 
 from segheads.commands.arguments import add_run_arguments, config_options
-from segheads.configs.loading import default_work_dir, load_config, require_keys
+from segheads.configs.loading import (
+    default_work_dir,
+    load_config,
+    require_keys,
+    told_as_mistakes,
+)
 from segheads.mistakes import UserMistake
 
 
@@ -22,6 +28,17 @@ def test_a_missing_config_names_similar_files(workspace):
     assert right in sentence(load_config, 'ccaseg.b0.512x512.ade.160k')
     assert 'did you mean' not in sentence(load_config, 'nothing_like_it.py')
     assert 'is a folder' in sentence(load_config, 'local_configs')
+
+
+@pytest.mark.parametrize('suggestion', ['', ". Did you mean 'channels'?"])
+def test_an_unknown_argument_is_named_and_not_what_python_suggests(suggestion):
+    def build():
+        with told_as_mistakes(Config()):
+            raise TypeError(
+                f"CCASegHead.__init__() got an unexpected keyword argument 'chanels'{suggestion}"
+            )
+
+    assert "CCASegHead takes no argument 'chanels'" in sentence(build)
 
 
 def test_a_name_in_place_of_a_path(workspace):

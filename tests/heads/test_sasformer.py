@@ -194,6 +194,34 @@ def test_every_choice_computes_something_else() -> None:
 
 
 @pytest.mark.parametrize(
+    ('widths', 'num_heads'),
+    [
+        ((32, 64, 160, 256), [1, 2, 5, 8]),  # MiT-B0
+        ((64, 128, 320, 512), [1, 2, 5, 8]),  # MiT-B1 to B5
+        ((256, 512, 1024, 2048), [8, 16, 32, 64]),  # ResNet-50
+        ((96, 192, 384, 768), [3, 6, 12, 24]),  # Swin-T, whose own heads these are
+        ((24, 40, 112, 320), [1, 1, 2, 10]),  # EfficientNet-B0: 112 / 3 is no integer
+        ((16, 24, 40, 112, 320), [1, 1, 1, 2, 10]),
+        ((63, 97, 960), [1, 1, 30]),
+        ((128, 320), [4, 10]),
+    ],
+)
+def test_chooses_heads_that_divide_any_widths(widths: tuple, num_heads: list) -> None:
+    strides = [2 ** (6 - len(widths) + level) for level in range(len(widths))]
+    with torch.device('meta'):
+        head = MODELS.build(
+            dict(
+                type='SASFormerHead',
+                in_channels=widths,
+                channels=8,
+                feature_strides=strides,
+                num_classes=3,
+            )
+        )
+    assert [block.attention.num_heads for block in head.extractor.blocks] == num_heads
+
+
+@pytest.mark.parametrize(
     ('widths', 'strides', 'num_heads'),
     [
         ((12, 8), (8, 16), (3, 1)),

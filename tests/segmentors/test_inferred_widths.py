@@ -17,6 +17,7 @@ BACKBONE = dict(
 )
 HEAD = dict(type='CCASegHead', channels=8, num_blocks=1, num_classes=3)
 SASFORMER = dict(type='SASFormerHead', channels=8, num_classes=3, num_heads=(1, 1, 1, 1))
+SASFORMER_OF_TWO = dict(SASFORMER, num_heads=None)
 
 
 def build(backbone: dict = BACKBONE, head: dict = HEAD, **others: object) -> nn.Module:
@@ -134,16 +135,18 @@ def test_explains_what_does_not_fit(head: dict, message: str) -> None:
 
 @MODELS.register_module()
 class FixedSizeEncoder(nn.Module):
-    """An encoder for images of 96x96 only."""
+    """An encoder for images of one size only, 96x128 by default."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: tuple[int, int] = (96, 128), **attributes: object) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 8, 4, stride=4)
+        self.size = size
+        self.conv.__dict__.update(attributes)
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Encode."""
-        if x.shape[2:] != (96, 96):
-            raise RuntimeError('only 96x96')
+        if x.shape[2:] != self.size:
+            raise RuntimeError(f'only {self.size}')
         return [self.conv(x), self.conv(x)]
 
 
@@ -164,8 +167,25 @@ def test_needs_the_widths_of_an_encoder_that_it_cannot_run() -> None:
     encoder = dict(type='FixedSizeEncoder')
     text = sentence(build, backbone=encoder)
     assert 'in_channels cannot be taken from the encoder FixedSizeEncoder' in text
-    assert '(only 96x96); give in_channels' in text
+    assert 'on an image of 224x224 (only (96, 128)); give in_channels' in text
     assert build(encoder, dict(HEAD, in_channels=[8, 8])).decode_head.in_channels == [8, 8]
+
+
+@pytest.mark.parametrize(
+    'size, attributes',
+    [
+        ((96, 128), dict(img_size=(96, 128))),
+        ((90, 130), dict(img_size=[90, 130])),
+        ((96, 96), dict(img_size=96)),
+        ((224, 224), dict()),
+    ],
+)
+def test_runs_an_encoder_of_one_size_on_an_image_of_that_size(size, attributes) -> None:
+    encoder = dict(type='FixedSizeEncoder', size=size, **attributes)
+    assert build(backbone=encoder).decode_head.in_channels == [8, 8]
+    assert build(encoder, SASFORMER_OF_TWO).decode_head.pool_factor == 16
+    text = sentence(build, backbone=encoder, head=dict(HEAD, in_channels=[8, 16]))
+    assert 'in_channels is [8, 16], but the encoder FixedSizeEncoder yields [8, 8]' in text
 
 
 def test_notices_channels_in_the_last_dimension() -> None:
