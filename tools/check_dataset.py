@@ -21,7 +21,8 @@ from rich.table import Table
 from segheads.commands.command_line import add_config_options, run_tool
 from segheads.configs.loading import load_config, require_keys
 from segheads.configs.preflight import check_modules, classes_of_head, ignored_labels
-from segheads.data.checks import find_transform, leaf_datasets
+from segheads.data.checks import leaf_datasets
+from segheads.data.pipelines import find_mask_loader
 from segheads.data.scan import DatasetScan, DatasetScanner
 from segheads.mistakes import UserMistake
 
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     num_faults = 0
     for splits, key, dataset in datasets_to_read(cfg, options.splits):
         console.print(f'\n{", ".join(splits)}: {key}', style='bold')
-        if splits == ['test'] and find_transform(dataset.pipeline, 'LoadAnnotations') is None:
+        if splits == ['test'] and find_mask_loader(dataset.pipeline) is None:
             console.print('note: it has no masks, as test servers want it')
             continue
         ignore_indices = set.union(*(ignored_labels(cfg, split) for split in splits))

@@ -50,6 +50,8 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
         cfg.merge_from_dict(options or {})
     except (KeyError, TypeError, ValueError) as error:
         raise UserMistake(f'--cfg-options {" ".join(options)}: {error.args[0]}') from error
+    # Where a config in pure Python names classes only; MMEngine would not find what is ours.
+    cfg.setdefault('default_scope', 'mmseg')
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         # PyTorch refuses to keep workers where there are none.
         if cfg.get(name) and cfg[name].get('num_workers') == 0:

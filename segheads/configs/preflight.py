@@ -7,11 +7,15 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import Registry
+from mmengine.model import PretrainedInit
+from mmengine.registry import WEIGHT_INITIALIZERS, Registry
 from mmseg.registry import DATASETS, MODELS
 
 from segheads.data.checks import check_dataset, leaf_datasets
+from segheads.data.labels import check_learnable
 from segheads.mistakes import UserMistake, near_matches
+
+from .registered_types import is_type
 
 DOWNLOADABLE = re.compile(r'(mit_b[012]|mscan_[ts])_\d{8}-[0-9a-f]{8}\.pth')
 
@@ -102,7 +106,7 @@ def pretrained_files(part: Any, key: str = 'model') -> Iterator[tuple[str, str]]
                 yield f'{key}.{name}', child
             elif name == 'init_cfg':
                 for init in child if isinstance(child, (list, tuple)) else [child]:
-                    if isinstance(init, Mapping) and init.get('type') == 'Pretrained':
+                    if is_type(init, WEIGHT_INITIALIZERS, PretrainedInit):
                         yield f'{key}.{name}', init['checkpoint']
             else:
                 yield from pretrained_files(child, f'{key}.{name}')
@@ -120,22 +124,31 @@ def check_data(cfg: Config, splits: Sequence[str], read_masks: bool = True) -> N
         read_masks (bool): Whether to read some masks and look at their labels. Default: True.
 
     Raises:
-        UserMistake: As :func:`segheads.data.checks.check_dataset`.
+        UserMistake: As :func:`segheads.data.checks.check_dataset` for each data set, and
+            :func:`segheads.data.labels.check_learnable` for those of a split together.
     """
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
         evaluator = _last(cfg.get(f'{split}_evaluator') or {})
         if not loader or (split != 'train' and evaluator.get('format_only')):
             continue
-        for key, dataset in leaf_datasets(loader.dataset, f'{split}_dataloader.dataset'):
+        found = [
             check_dataset(
                 dataset, key, classes_of_head(cfg), ignored_labels(cfg, split), read_masks
             )
+            for key, dataset in leaf_datasets(loader.dataset, f'{split}_dataloader.dataset')
+        ]
+        check_learnable([masks for masks in found if masks], trains=split == 'train')
 
 
 def classes_of_head(cfg: Config) -> int | None:
-    """Returns the number of classes of the (last) decode head, None if it does not say."""
-    return _last(cfg.model.get('decode_head') or {}).get('num_classes')
+    """Returns how many classes the (last) decode head tells apart, None if it does not say.
+
+    A head with one output tells two, an object and what is around it.
+    """
+    head = _last(cfg.model.get('decode_head') or {})
+    num_classes = head.get('num_classes')
+    return 2 if 1 in (num_classes, head.get('out_channels')) else num_classes
 
 
 def ignored_labels(cfg: Config, split: str) -> set[int]:

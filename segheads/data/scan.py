@@ -18,14 +18,11 @@ from PIL import Image, UnidentifiedImageError
 
 from segheads.mistakes import UserMistake
 
-from .checks import (
-    check_class_count,
-    find_transform,
-    list_samples,
-    mask_files,
-    open_dataset,
-)
-from .labels import label_fault, labels_outside, number_ranges
+from .checks import check_class_count, open_dataset
+from .files import files_below, files_left_out, list_samples
+from .labels import label_fault, labels_outside, number_ranges, teach_nothing, unlearnable
+from .mask_forms import colour_advice, decode_mask, form_fault
+from .pipelines import find_mask_loader
 
 EXIF_ORIENTATION = 0x0112
 # Orientations that exchange rows and columns.
@@ -81,7 +78,7 @@ class DatasetScanner:
     Args:
         cfg (Mapping): Config of a data set that is not a wrapper.
         key (str): Its dotted key, for the sentences.
-        num_classes (int | None): Number of classes of the head, None if unknown.
+        num_classes (int | None): Number of classes that the head tells apart, None if unknown.
         ignore_indices (Collection[int]): Labels allowed besides the classes.
         samples (int | None): Read this many pairs, evenly spaced; None for all. Default: None.
 
@@ -106,7 +103,7 @@ class DatasetScanner:
             raise UserMistake(
                 f'{key} is not a BaseSegDataset on a local disk, so its files cannot be scanned'
             )
-        load_annotations = find_transform(cfg.get('pipeline', ()), 'LoadAnnotations')
+        load_annotations = find_mask_loader(cfg.get('pipeline') or ())
         if load_annotations is None:
             raise UserMistake(f'{key} has no LoadAnnotations in its pipeline: it reads no masks')
         reduce_zero_label = load_annotations.get('reduce_zero_label')
@@ -169,11 +166,13 @@ class DatasetScanner:
         if classes and seen:
             fault = label_fault(seen, self.dataset, self.key, self.ignore_indices)
             scan.mistakes += [fault] if fault else []
+            if teach_nothing(seen, self.dataset, self.ignore_indices):
+                self._note_nothing_to_learn(scan, seen)
         try:
             check_class_count(self.dataset, self.key, self.num_classes)
         except UserMistake as mistake:
             scan.mistakes.append(str(mistake))
-        scan.advice = self._advice(scan)
+        scan.advice += self._advice(scan)
         return scan
 
     def _trained_label(self, label: int) -> int:
@@ -182,8 +181,17 @@ class DatasetScanner:
             label = 255 if label in (0, 255) else label - 1
         return (self.dataset.label_map or {}).get(label, label)
 
+    def _note_nothing_to_learn(self, scan: DatasetScan, seen: Mapping[int, str]) -> None:
+        sentence = unlearnable(seen, self.dataset, self.key, self.ignore_indices, scan.num_pairs)
+        # Other data sets of the split, and the masks that were not read, may have something.
+        decides = scan.num_pairs == len(self.dataset) and '.datasets.' not in self.key
+        is_refused = decides and self.key.startswith('train_dataloader')
+        (scan.mistakes if is_refused else scan.advice).append(sentence)
+
     def _advice(self, scan: DatasetScan) -> list[str]:
-        advice = []
+        advice = files_left_out(self.dataset)
+        if self.dataset.seg_map_suffix.lower().endswith(('.jpg', '.jpeg')):
+            advice.append('masks are JPEGs, which changes labels where it compresses: write PNGs')
         classes = scan.classes or ()
         absent = [name for label, name in enumerate(classes) if not scan.pixels[label]]
         if absent and scan.pixels:
@@ -199,7 +207,9 @@ class DatasetScanner:
             expected = {os.path.normpath(s['seg_map_path']) for s in self.dataset.data_list}
             suffix = self.dataset.seg_map_suffix
             unused = sorted(
-                path for path in mask_files(self.dataset) - expected if path.endswith(suffix)
+                path
+                for path in files_below(self.dataset.data_prefix['seg_map_path']) - expected
+                if path.endswith(suffix)
             )
             # With a list of images the others are left out on purpose.
             if unused and not self.dataset.ann_file:
@@ -228,7 +238,7 @@ def read_pair(sample: Mapping[str, Any], decoder: str = 'pillow') -> Pair:
         faults['images without a mask'] = f'{image}: {mask} does not exist'
         return Pair(image, mask, faults)
     try:
-        labels = _decode_mask(fileio.get(mask), decoder)
+        labels = decode_mask(fileio.get(mask), decoder)
     except Exception as error:
         faults['masks that cannot be read'] = f'{mask}: {_first_line(error)}'
         return Pair(image, mask, faults)
@@ -239,11 +249,16 @@ def read_pair(sample: Mapping[str, Any], decoder: str = 'pillow') -> Pair:
         )
     if labels.ndim != 2:
         faults['masks with colours instead of class ids'] = (
-            f'{mask} has {labels.shape[2]} channels; masks need one, which holds the class ids'
+            f'{mask} has {labels.shape[2]} channels; masks need one, which holds the class ids: '
+            f'{colour_advice(labels)}'
         )
         return Pair(image, mask, faults)
+    fault = form_fault(labels)
+    if fault:
+        faults['masks with fractions instead of class ids'] = f'{mask} {fault}'
+        return Pair(image, mask, faults)
     values, counts = np.unique(labels, return_counts=True)
-    if values[-1] > LARGEST_LABEL or values[0] < 0 or labels.dtype.kind == 'f':
+    if values[-1] > LARGEST_LABEL or values[0] < 0:
         # MMSegmentation would cast them to 8 bits, which changes them silently.
         faults['masks with labels that do not fit into 8 bits'] = (
             f'{mask} has {values[0]} to {values[-1]} as {labels.dtype}'
@@ -267,13 +282,6 @@ def _measure_image(content: bytes) -> tuple[tuple[int, int], bool]:
             raise
         return pixels.shape[:2], False
     return ((width, height) if is_rotated else (height, width)), is_rotated
-
-
-def _decode_mask(content: bytes, decoder: str) -> np.ndarray:
-    labels = mmcv.imfrombytes(content, flag='unchanged', backend=decoder)
-    if labels is None:
-        raise ValueError('not an image')
-    return labels.squeeze()
 
 
 def _size(shape: tuple[int, ...]) -> str:

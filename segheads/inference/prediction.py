@@ -93,7 +93,7 @@ def load(
         meta = {}
     else:
         meta = load_weights(model, str(checkpoint), allow_partial=allow_partial)
-    model.dataset_meta = dataset_meta(meta, cfg, model.num_classes)
+    model.dataset_meta = dataset_meta(meta, cfg, model.out_channels)
     # Where MMSegmentation's inference_model looks for it.
     cfg.setdefault('test_pipeline', _test_pipeline(cfg))
     model.cfg = cfg

@@ -8,6 +8,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from segheads.configs.registered_types import type_name, type_of
 from segheads.mistakes import UserMistake
 
 # Small, and square, so that channels in the last dimension are noticed.
@@ -82,7 +83,7 @@ def _encode_black_image(segmentor: nn.Module) -> list[Tensor] | None:
 def _complete_head(
     head: dict, encoder: str, maps: list[Tensor] | None, failure: Exception | None
 ) -> dict:
-    name = head['type'] if isinstance(head['type'], str) else head['type'].__name__
+    name = type_name(head)
     if maps is None:
         if 'in_channels' in head:
             return head
@@ -163,8 +164,7 @@ def _takes_levels(head: dict) -> bool:
 
 
 def _parameters(head: dict) -> Mapping[str, inspect.Parameter]:
-    head_type = head['type']
-    head_class = MODELS.get(head_type) if isinstance(head_type, str) else head_type
+    head_class = type_of(head, MODELS)
     return inspect.signature(head_class).parameters if head_class else {}
 
 

@@ -11,6 +11,8 @@ from mmseg.models.segmentors import BaseSegmentor
 from mmseg.registry import HOOKS
 from torch import nn
 
+from segheads.configs.registered_types import is_type
+
 
 @HOOKS.register_module()
 class CompileHook(Hook):
@@ -76,7 +78,7 @@ def request_compilation(cfg: Config, compiled: bool) -> None:
         compiled (bool): Whether ``--compile`` was given. A config may have the hook by itself.
     """
     hooks = list(cfg.get('custom_hooks') or [])
-    if compiled and not any(hook.get('type') == 'CompileHook' for hook in hooks):
+    if compiled and not any(is_type(hook, HOOKS, CompileHook) for hook in hooks):
         cfg.custom_hooks = [*hooks, dict(type='CompileHook')]
 
 

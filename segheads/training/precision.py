@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.optim import OptimWrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import nn
 
+from segheads.configs.registered_types import set_type, type_name, type_of
 from segheads.mistakes import UserMistake
 
 
@@ -64,19 +65,20 @@ def choose_precision(cfg: Config, mixed: bool) -> None:
         UserMistake: If the config has an optimiser wrapper that mixed precision cannot replace.
     """
     wrapper = cfg.optim_wrapper
-    name = wrapper.get('type', 'OptimWrapper')
-    if mixed and name not in ('OptimWrapper', 'AmpOptimWrapper', 'AutocastOptimWrapper'):
+    found = type_of(wrapper, OPTIM_WRAPPERS) if 'type' in wrapper else OptimWrapper
+    if mixed and found not in (OptimWrapper, AmpOptimWrapper, AutocastOptimWrapper):
         raise UserMistake(
-            f"--amp replaces optim_wrapper.type='OptimWrapper' only, but the config has {name!r}"
+            "--amp replaces optim_wrapper.type='OptimWrapper' only, but the config has "
+            f'{type_name(wrapper)!r}'
         )
-    wants_mixed = name == 'AmpOptimWrapper' or (mixed and name == 'OptimWrapper')
+    wants_mixed = found is AmpOptimWrapper or (mixed and found is OptimWrapper)
     if not wants_mixed:
         return
     if get_device() == 'cpu':
-        wrapper.type = 'AutocastOptimWrapper'
+        set_type(wrapper, 'AutocastOptimWrapper')
         wrapper.pop('loss_scale', None)
         wrapper.pop('use_fsdp', None)
         wrapper.dtype = 'bfloat16'
-    elif name == 'OptimWrapper':
-        wrapper.type = 'AmpOptimWrapper'
+    elif found is OptimWrapper:
+        set_type(wrapper, 'AmpOptimWrapper')
         wrapper.loss_scale = 'dynamic'

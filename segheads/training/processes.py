@@ -8,8 +8,11 @@ import subprocess
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmseg.registry import MODELS
 from torch import distributed
+from torch.nn import SyncBatchNorm
 
+from segheads.configs.registered_types import is_type, set_type
 from segheads.mistakes import UserMistake
 
 RANK_VARIABLES = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
@@ -80,13 +83,13 @@ def prepare_processes(cfg: Config) -> None:
 
 
 def replace_sync_batch_norm(cfg: dict | list | tuple) -> None:
-    """Replaces every ``type='SyncBN'`` by ``type='BN'`` in a nested config, in place.
+    """Replaces synchronised batch norm by ``type='BN'`` everywhere in a nested config, in place.
 
     Args:
         cfg (dict | list | tuple): Any part of a config.
     """
-    if isinstance(cfg, dict) and cfg.get('type') == 'SyncBN':
-        cfg['type'] = 'BN'
+    if is_type(cfg, MODELS, SyncBatchNorm):
+        set_type(cfg, 'BN')
     for child in cfg.values() if isinstance(cfg, dict) else cfg:
         if isinstance(child, (dict, list, tuple)):
             replace_sync_batch_norm(child)

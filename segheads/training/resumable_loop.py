@@ -14,6 +14,8 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import LOOPS
 from torch.utils.data import BatchSampler, Dataset, Sampler
 
+from segheads.configs.registered_types import set_type, type_of
+
 # The first number of every key, so that data and model never share random numbers.
 DATA, MODEL = 0, 1
 
@@ -211,9 +213,9 @@ def use_resumable_loop(cfg: Config) -> None:
     """
     loop = cfg.train_cfg
     by_default = 'type' not in loop and loop.get('by_epoch') is False
-    if by_default or loop.get('type') in ('IterBasedTrainLoop', IterBasedTrainLoop):
+    if by_default or type_of(loop, LOOPS) is IterBasedTrainLoop:
         loop.pop('by_epoch', None)
-        loop.type = 'ResumableTrainLoop'
+        set_type(loop, 'ResumableTrainLoop')
 
 
 def _resumable(dataloader: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from segheads.configs.registered_types import set_type, type_of
 from segheads.mistakes import UserMistake
 
 BACKEND = 'atomic'
@@ -185,8 +186,8 @@ def save_atomically(cfg: Config) -> None:
     # What MMEngine saves by where the config does not say it.
     hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
     for hook in [*hooks.values(), *(cfg.get('custom_hooks') or ())]:
-        if isinstance(hook, dict) and hook.get('type') in ('CheckpointHook', CheckpointHook):
-            hook['type'] = 'AtomicCheckpointHook'
+        if type_of(hook, HOOKS) is CheckpointHook:
+            set_type(hook, 'AtomicCheckpointHook')
 
 
 def set_last_checkpoint(work_dir: str, path: str) -> None:
