@@ -1,14 +1,13 @@
 """The files of a data set on a local disk: what is there, what is missing, what is left out."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 from mmseg.datasets import BaseSegDataset
 
 from segheads.mistakes import UserMistake
 
-from .listing import IMAGE_SUFFIXES, is_hidden
+from .listing import IMAGE_SUFFIXES, is_hidden, read_names
 
 SEPARATORS = (',', ';', '\t', ' ')
 
@@ -127,27 +126,31 @@ def _check_listed(dataset: BaseSegDataset, key: str) -> None:
         raise UserMistake(
             f'{key}.ann_file: {len(missing)} of the {len(paths)} images that {dataset.ann_file} '
             f'names are not there, for example {missing[0]} ({_found(images)}); '
-            f'{_advice_on_list(dataset, missing)}'
+            f'{_advice_on_list(dataset, paths.index(missing[0]), len(missing))}'
         )
 
 
-def _advice_on_list(dataset: BaseSegDataset, missing: Sequence[str]) -> str:
-    """Says what to do about a list of which names are missing, by what the first one looks like."""
+def _advice_on_list(dataset: BaseSegDataset, first: int, count: int) -> str:
+    """Says what to do about a list, by what the first of its names that are missing looks like."""
     folder, suffix = dataset.data_prefix['img_path'], dataset.img_suffix
-    name = os.path.relpath(missing[0], folder).removesuffix(suffix)
     form = f'a line is the name of an image below {folder}, without {suffix!r}'
+    names = read_names(dataset.ann_file, dataset.backend_args)
+    if len(names) != len(dataset):  # a part of them was chosen, or the list is of another kind
+        return f'correct the list; {form}'
+    name = names[first]
     for separator in SEPARATORS:
         columns = [column for column in name.split(separator) if column]
-        if len(columns) > 1 and any(
-            _is_image(column, suffix) or '/' in column for column in columns
+        if len(columns) > 1 and (
+            any(_is_image(column, suffix) or '/' in column for column in columns)
+            or os.path.isfile(os.path.join(folder, columns[0] + suffix))
         ):
             return (
-                f'its lines have {len(columns)} columns, such as {name!r}: keep that of the images; '
-                f'{form}'
+                f'its lines have {len(columns)} columns, such as {name!r}: keep that of the '
+                f'images; {form}'
             )
     if '\\' in name and os.sep == '/':
         return f'its lines have backslashes, such as {name!r}: write / instead'
-    if len(missing) == 1 and missing[0] == dataset.data_list[0]['img_path']:
+    if count == 1 and first == 0 and len(names) > 1:
         return f'if its first line is a heading, remove it; {form}'
     below = PurePath(name)
     for start in range(1, len(below.parts)):

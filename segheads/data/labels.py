@@ -16,7 +16,7 @@ from mmseg.registry import TRANSFORMS
 
 from segheads.mistakes import UserMistake
 
-from .mask_forms import decode_mask, file_hint, form_fault
+from .mask_forms import decode_mask, file_hint, form_fault, why_unreadable
 
 MASKS_TO_READ = 40
 SECONDS_TO_READ = 5.0
@@ -57,6 +57,7 @@ class MaskLabels:
         self._sample = np.linspace(0, len(dataset) - 1, count).astype(int).tolist()
         self._load = TRANSFORMS.build(dict(load_annotations))
         self._decoder = load_annotations.get('imdecode_backend', 'pillow')
+        self._skips_damaged = bool((dataset.filter_cfg or {}).get('skip_damaged'))
 
     @property
     def teach_nothing(self) -> bool:
@@ -108,7 +109,11 @@ class MaskLabels:
         except AssertionError as error:
             raise UserMistake(f'{self.key}: {error}') from error
         except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for damaged files
-            raise UserMistake(f'{self.key}: the mask {path} cannot be read ({error})') from error
+            if self._skips_damaged:
+                return [], path
+            raise UserMistake(
+                f'{self.key}: the mask {path} cannot be read ({why_unreadable(error)})'
+            ) from error
         return np.unique(mask).tolist(), path
 
     def _form_fault(self, path: str) -> str | None:

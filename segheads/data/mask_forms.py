@@ -3,6 +3,7 @@
 import mmcv
 import numpy as np
 from mmengine import fileio
+from PIL import UnidentifiedImageError
 
 JPEG, PNG = b'\xff\xd8', b'\x89PNG\r\n\x1a\n'
 # Where a PNG says how many bits a pixel has, and that it is grey.
@@ -34,6 +35,22 @@ def decode_mask(content: bytes, decoder: str = 'pillow') -> np.ndarray:
     if labels.dtype.kind == 'f' and np.isfinite(labels).all() and (labels % 1 == 0).all():
         return labels.astype(np.int64)
     return labels
+
+
+def why_unreadable(error: Exception) -> str:
+    """Says in short why an image or a mask cannot be read.
+
+    Args:
+        error (Exception): What its decoder raised, which may be anything.
+
+    Returns:
+        str: The reason, for brackets.
+    """
+    if isinstance(error, FileNotFoundError):
+        return 'it does not exist'
+    if isinstance(error, (UnidentifiedImageError, AssertionError)):
+        return 'it is damaged, or no image'
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def form_fault(labels: np.ndarray) -> str | None:

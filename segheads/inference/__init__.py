@@ -2,5 +2,6 @@
 
 from .drawing import draw
 from .prediction import load, predict
+from .test_outputs import ClassMapHook, OverlayHook
 
-__all__ = ['draw', 'load', 'predict']
+__all__ = ['ClassMapHook', 'OverlayHook', 'draw', 'load', 'predict']

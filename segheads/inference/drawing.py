@@ -1,6 +1,7 @@
 """Class maps drawn over their images, with a legend."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from mmseg.models import BaseSegmentor
@@ -37,8 +38,31 @@ def draw(
         UserMistake: If the class map has another size than the image, or ``opacity`` is not in
             [0, 1].
     """
-    pixels = read_image(image)
-    meta = model.dataset_meta
+    return draw_class_map(read_image(image), class_map, model.dataset_meta, opacity, legend)
+
+
+def draw_class_map(
+    pixels: np.ndarray,
+    class_map: np.ndarray,
+    meta: Mapping[str, Any],
+    opacity: float = 0.5,
+    legend: bool = True,
+) -> Image.Image:
+    """Draws a class map over an image that has been read.
+
+    Args:
+        pixels (numpy.ndarray): The image, (H, W, 3) in uint8, red first.
+        class_map (numpy.ndarray): Class indices, (H, W).
+        meta (Mapping): 'classes', the names, and 'palette', the colours of the indices.
+        opacity (float): As for :func:`draw`. Default: 0.5.
+        legend (bool): As for :func:`draw`. Default: True.
+
+    Returns:
+        PIL.Image.Image: The picture.
+
+    Raises:
+        UserMistake: As :func:`draw`.
+    """
     overlay = Image.fromarray(paint(pixels, class_map, meta['palette'], opacity))
     if not legend:
         return overlay

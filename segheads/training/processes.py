@@ -3,6 +3,7 @@
 import datetime
 import gc
 import os
+import socket
 import subprocess
 
 import torch
@@ -14,6 +15,9 @@ from torch.nn import SyncBatchNorm
 
 from segheads.configs.registered_types import is_type, set_type
 from segheads.mistakes import UserMistake
+
+# Under which the processes of a run find what one of them has to say.
+LAST_WORDS = 'segheads/last_words'
 
 RANK_VARIABLES = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
 
@@ -121,6 +125,36 @@ def join_process_group(launcher: str, timeout: float | None = None) -> None:
     variables.setdefault('MASTER_PORT', '29500')
     limit = {} if timeout is None else dict(timeout=datetime.timedelta(seconds=timeout))
     distributed.init_process_group('gloo', **limit)
+
+
+def agree_on_last_words(sentence: str | None) -> tuple[str | None, bool]:
+    """Settles what a process says that an error ends.
+
+    If one process of a run fails, such as by an image that it alone reads, the others fail a moment
+    later, because it is gone. Then all of them end by the sentence of the first one, and one of
+    each machine says it.
+
+    Args:
+        sentence (str | None): What this process has to say; None if the error that ends it has no
+            sentence.
+
+    Returns:
+        tuple[str | None, bool]: What ends the run, None if no process has said anything, and
+        whether it is this process that says it.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return sentence, local_rank() == 0
+    try:
+        store = distributed.distributed_c10d._get_default_store()
+        if sentence is not None:
+            # The first one counts.
+            store.compare_set(LAST_WORDS, '', sentence)
+        elif not store.check([LAST_WORDS]):
+            return None, False
+        said = store.get(LAST_WORDS).decode()
+        return said, store.add(f'{LAST_WORDS}/{socket.gethostname()}', 1) == 1
+    except RuntimeError:  # the process that keeps the store is gone
+        return sentence, local_rank() == 0
 
 
 def leave_process_group() -> None:
