@@ -1,4 +1,4 @@
-"""Packaging of segheads: what it requires, and the configs and tools that its wheel carries."""
+"""Packaging of segheads: what it requires, and the configs that its wheel carries."""
 
 import runpy
 import shutil
@@ -9,7 +9,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 
-# What `tools/export.py` needs, `tools/serve.py` and `make docs`; the tests run all of them.
+# What `segheads export` needs, `segheads serve` and `make docs`; the tests run all of them.
 EXPORT = ['onnx', 'onnxscript', 'onnxruntime']
 WEB = ['fastapi', 'uvicorn']
 DOCS = ['mkdocs>=1.6,<2', 'mkdocs-material>=9.8,<10', 'mkdocstrings[python]>=1.0,<2']
@@ -17,13 +17,12 @@ DOCS = ['mkdocs>=1.6,<2', 'mkdocs-material>=9.8,<10', 'mkdocstrings[python]>=1.0
 # Where OpenMMLab's packages keep files for users, and where MMEngine resolves `segheads::` to.
 USER_FILES = {
     'local_configs': 'segheads/.mim/configs',
-    'tools': 'segheads/.mim/tools',
     'model-index.yml': 'segheads/.mim/model-index.yml',
 }
 
 
 class BuildWithUserFiles(build_py):
-    """Copy the configs and the tools into the package; an editable install has them in place."""
+    """Copy the configs into the package; an editable install has them in place."""
 
     def run(self) -> None:
         """Build as usual, then add the files."""
@@ -61,6 +60,12 @@ setup(
     license='Apache-2.0',
     license_files=['LICENSE'],
     packages=find_packages(include=['segheads', 'segheads.*']),
+    py_modules=['segheads_command'],
+    entry_points={'console_scripts': ['segheads=segheads_command:main']},
+    # With it an editable install adds this folder to the path, instead of a finder that comes after
+    # the path: from the folder that holds a clone named segheads, the clone would be found first,
+    # as an empty namespace package.
+    package_dir={'': '.'},
     package_data={'segheads.web': ['static/*']},
     cmdclass={'build_py': BuildWithUserFiles},
     python_requires='>=3.10,<3.14',
@@ -88,6 +93,7 @@ setup(
         'web': WEB,
         'docs': DOCS,
         'tensorboard': ['tensorboard'],
+        'tiff': ['tifffile'],  # images of many bands, or of floating-point numbers
         'test': [
             'pytest',
             'pytest-xdist',

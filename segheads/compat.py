@@ -35,6 +35,7 @@ def apply() -> None:
     require_mmcv()
     accept_newer_mmcv()
     provide_operator_placeholders()
+    import_timm_when_needed()
     find_packages_without_pkg_resources()
     find_configs_of_packages()
     compute_focal_loss_on_any_device()
@@ -170,6 +171,38 @@ def _import_afresh(package: str) -> ModuleType:
     for name in [name for name in sys.modules if name.startswith(f'{package}.')]:
         del sys.modules[name]
     return importlib.import_module(package)
+
+
+def import_timm_when_needed() -> None:
+    """Import MMSegmentation's models without timm, which one of its encoders needs.
+
+    Without this, every import of MMSegmentation takes a second or more for timm and torchvision,
+    and fails where these two do not fit PyTorch. With it, they are imported when an encoder of
+    timm is built.
+    """
+    if 'mmseg.models' in sys.modules or 'timm' in sys.modules:
+        return
+    if importlib.util.find_spec('timm') is None:
+        return
+    sys.modules['timm'] = None  # an import of it fails, which MMSegmentation foresees
+    try:
+        importlib.import_module('mmseg.models')
+    finally:
+        del sys.modules['timm']
+    from mmseg.models.backbones import timm_backbone
+
+    if timm_backbone.timm is None:
+        timm_backbone.timm = _ImportedWhenUsed('timm')
+
+
+class _ImportedWhenUsed:
+    """Stands in for a module, and imports it when one of its names is asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(self._name), name)
 
 
 def find_packages_without_pkg_resources() -> None:

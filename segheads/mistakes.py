@@ -27,7 +27,9 @@ def near_matches(name: str, candidates: Iterable[str]) -> str:
     Returns:
         str: ``'; did you mean a or b?'``, or an empty string if nothing resembles ``name``.
     """
-    found = difflib.get_close_matches(name, set(candidates), n=3, cutoff=0.6)
+    candidates = set(candidates)
+    found = sorted(each for each in candidates if each.lower() == name.lower())
+    found = found or difflib.get_close_matches(name, candidates, n=3, cutoff=0.6)
     return f'; did you mean {" or ".join(found)}?' if found else ''
 
 
@@ -65,3 +67,16 @@ def sentence_for(error: Exception) -> str | None:
         if is_ours and (origin.line or '').startswith('raise '):
             return str(error)
     return None
+
+
+def tell(message: str) -> None:
+    """Says something that is no mistake, but that the user should know.
+
+    It goes to MMEngine's log, and commands show it although they show little of that log.
+
+    Args:
+        message (str): A sentence.
+    """
+    from mmengine.logging import MMLogger
+
+    MMLogger.get_current_instance().info(message, extra=dict(is_told=True))

@@ -89,6 +89,20 @@ def test_newer_mmcv_is_accepted_and_keeps_its_version() -> None:
     ]
 
 
+def test_timm_is_imported_where_an_encoder_of_it_is_built() -> None:
+    process = _python(
+        'import sys\n'
+        'import segheads\n'
+        "print('timm' in sys.modules, 'torchvision' in sys.modules)\n"
+        'from mmseg.registry import MODELS\n'
+        "cfg = dict(type='mmseg.TIMMBackbone', model_name='resnet10t', features_only=True)\n"
+        'MODELS.build(dict(cfg, pretrained=False))\n'
+        "print('timm' in sys.modules)\n"
+    )
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.splitlines() == ['False False', 'True']
+
+
 class TestOperatorPlaceholders:
     @pytest.fixture(autouse=True)
     def _only_where_they_stand_in(self) -> None:

@@ -11,6 +11,8 @@ import pytest
 from mmengine.config import Config
 from tiny_run import ROOT
 
+from segheads.configs.preflight import classes_of_head, ignored_labels
+
 DOCS = ROOT / 'docs'
 
 
@@ -98,7 +100,7 @@ def test_links_between_the_docs_and_the_code(caplog):
 
 def test_the_config_for_own_data_is_one():
     page = (DOCS / 'own_data.md').read_text(encoding='utf-8')
-    whole, pretrained = re.findall(r'```python\n(.+?)```', page, re.DOTALL)
+    whole, pretrained, many_classes = re.findall(r'```python\n(.+?)```', page, re.DOTALL)
     folder = ROOT / 'local_configs' / 'ccaseg' / 'B0'
     whole = whole.replace("'./", f"'{folder.as_posix()}/")
     config = Config.fromstring(whole, '.py')
@@ -114,6 +116,11 @@ def test_the_config_for_own_data_is_one():
     assert config.model.backbone.init_cfg.checkpoint.startswith('ckpt/mit_b0')
     assert config.model.decode_head.num_classes == 8
 
+    config.merge_from_dict(Config.fromstring(many_classes, '.py').to_dict())
+    assert classes_of_head(config) == 300
+    for split in ('train', 'val', 'test'):
+        assert ignored_labels(config, split) == {65535}
+
 
 def test_tools_that_the_docs_name_exist():
     named = {
@@ -121,5 +128,5 @@ def test_tools_that_the_docs_name_exist():
         for path in (*DOCS.glob('*.md'), ROOT / 'README.md')
         for tool in re.findall(r'\btools/[\w/]+\.(?:py|sh)\b', path.read_text(encoding='utf-8'))
     }
-    assert 'tools/check_dataset.py' in named
+    assert 'tools/train.py' in named
     assert not [tool for tool in named if not (ROOT / tool).is_file()]

@@ -14,7 +14,7 @@ import pytest
 import segheads
 
 ROOT = Path(__file__).resolve().parents[1]
-SHIPPED_FOLDERS = {'local_configs': 'configs', 'tools': 'tools'}
+SHIPPED_FOLDERS = {'local_configs': 'configs'}
 
 
 @pytest.fixture(scope='module')
@@ -71,6 +71,7 @@ def test_wheel_carries_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> N
     names = set(wheel.namelist())
     assert {name.split('/')[0] for name in names} == {
         'segheads',
+        'segheads_command.py',
         f'segheads-{segheads.__version__}.dist-info',
     }
     package = {name for name in names if name.startswith('segheads/') and '/.mim/' not in name}

@@ -12,6 +12,7 @@ from mmengine.visualization import Visualizer
 from PIL import Image
 
 from segheads.mistakes import UserMistake
+from segheads_command import as_function
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -112,6 +113,14 @@ def forget_visualizers() -> None:
     """MMEngine keeps one visualizer per process, with the folder of the first run."""
     for visualizer in (Visualizer, *Visualizer.__subclasses__()):
         visualizer._instance_dict.clear()
+
+
+def command(name: str) -> Callable[[list[str]], None]:
+    """Returns a command as a function; training without the rehearsal, which has its own tests."""
+    run = as_function(name)
+    if name != 'train':
+        return run
+    return lambda arguments: run([*arguments[:1], '--no-rehearsal', *arguments[1:]])
 
 
 def load_tool(name: str) -> ModuleType:

@@ -13,8 +13,9 @@ import torch
 from matplotlib.patches import Patch
 from mmengine.runner import Runner
 
-from segheads.commands.command_line import build_runner, run_tool
+from segheads.commands import prepare_process, run_and_exit
 from segheads.configs.loading import load_config
+from segheads.training.console import build_runner
 
 CONFIG = Path(__file__).parents[1] / 'local_configs/ccaseg/B0/ccaseg.b0.128x160.synthetic.demo.py'
 
@@ -89,4 +90,5 @@ def draw_predictions(runner: Runner, path: Path, num_scenes: int) -> None:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    prepare_process()
+    run_and_exit(main)

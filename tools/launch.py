@@ -4,15 +4,14 @@ The dist_*.sh scripts use it; its arguments are those of torchrun.
 """
 
 import sys
+from pathlib import Path
 
-from torch.distributed import run
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from segheads_command import place_package  # noqa: E402
 
 if __name__ == '__main__':
-    try:
-        run.main()
-    except ChildFailedError as error:
-        _, failure = error.get_first_failure()
-        # A process that was killed by a signal has a negative exit code; shells count from 128.
-        code = failure.exitcode
-        sys.exit(code if code >= 0 else 128 - code)
+    place_package()
+    from segheads.commands.launching import launch
+
+    launch(sys.argv[1:])

@@ -1,126 +1,13 @@
-"""List the names and shapes of the weights in a checkpoint, one line per module.
+"""List what is in a checkpoint: the arguments are those of `segheads inspect`."""
 
-Meant for checkpoints whose code is not at hand: the names say what the modules were called, the
-shapes what they were. Nothing in the file is executed.
+import sys
+from pathlib import Path
 
-Example:
-    python tools/list_checkpoint.py iter_160000.pth --prefix decode_head
-"""
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import argparse
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+import segheads_command  # noqa: E402
 
-import torch
-from torch import Tensor
-
-from segheads.checkpoints import read_checkpoint, trust_checkpoints
-from segheads.checkpoints.contents import weights_of
-from segheads.checkpoints.fit import check_checkpoint_file
-from segheads.commands.command_line import add_trust_argument, run_tool
-from segheads.mistakes import UserMistake, near_matches
-
-
-def read_weights(path: str) -> dict[str, Tensor]:
-    """Reads the weights of a checkpoint.
-
-    Args:
-        path (str): A file that holds weights by name, on their own or among other things.
-
-    Returns:
-        dict[str, Tensor]: Weights by name, without the 'module.' that distributed training
-        prepends.
-
-    Raises:
-        UserMistake: If the file does not exist or holds no weights.
-        segheads.checkpoints.CheckpointError: If it is no checkpoint, or might run code.
-    """
-    check_checkpoint_file(path)
-    content = read_checkpoint(path)
-    weights = weights_of(content)
-    if not weights:
-        raise UserMistake(f'{path} holds no weights by name, but {_describe(content)}')
-    return weights
-
-
-def list_modules(weights: Mapping[str, Tensor]) -> list[str]:
-    """Writes one line per module, in the order of the checkpoint.
-
-    Args:
-        weights (Mapping[str, Tensor]): Weights by name.
-
-    Returns:
-        list[str]: Lines such as ``decode_head.conv_seg  weight 150x128x1x1, bias 150``. The data
-        type is named where it is not float32.
-    """
-    modules: dict[str, list[str]] = {}
-    for name, tensor in weights.items():
-        module, _, parameter = name.rpartition('.')
-        modules.setdefault(module, []).append(f'{parameter} {_shape(tensor)}')
-    width = max(map(len, modules), default=0)
-    return [f'{module:{width}}  {", ".join(tensors)}' for module, tensors in modules.items()]
-
-
-def count_values(weights: Mapping[str, Tensor]) -> list[str]:
-    """Counts the values in each part of the network, such as backbone and decode_head.
-
-    Args:
-        weights (Mapping[str, Tensor]): Weights by name.
-
-    Returns:
-        list[str]: One line per part, and one for all. Running statistics count too.
-    """
-    counts: Counter[str] = Counter()
-    for name, tensor in weights.items():
-        counts[name.partition('.')[0]] += tensor.numel()
-    return [
-        f'{count:>14,}  {part}' for part, count in (*counts.items(), ('in all', counts.total()))
-    ]
-
-
-def _describe(content: Mapping[str, Any]) -> str:
-    return f'the entries {", ".join(map(repr, content))}' if content else 'nothing at all'
-
-
-def _shape(tensor: Tensor) -> str:
-    shape = 'x'.join(map(str, tensor.shape)) or 'scalar'
-    return shape if tensor.dtype == torch.float32 else f'{shape} {str(tensor.dtype)[6:]}'
-
-
-def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Parses the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument(
-        '--prefix', default='', help='only modules below this one, e.g. decode_head'
-    )
-    add_trust_argument(parser)
-    return parser.parse_args(arguments)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Lists as the command line says.
-
-    Args:
-        arguments (Sequence[str] | None): The command line; None for that of the process.
-
-    Raises:
-        UserMistake: If the file cannot be read, or has nothing below the prefix.
-    """
-    options = parse_arguments(arguments)
-    with trust_checkpoints(options.trust_checkpoint):
-        weights = read_weights(options.checkpoint)
-    below = options.prefix.rstrip('.') + '.' if options.prefix else ''
-    chosen = {name: tensor for name, tensor in weights.items() if name.startswith(below)}
-    if not chosen:
-        modules = {name.rpartition('.')[0] for name in weights}
-        raise UserMistake(
-            f'--prefix: {options.checkpoint} has nothing below {options.prefix}'
-            f'{near_matches(options.prefix, modules)}'
-        )
-    print(*list_modules(chosen), '', *count_values(chosen), sep='\n')
-
+main = segheads_command.as_function('inspect')
 
 if __name__ == '__main__':
-    run_tool(main)
+    segheads_command.main(['inspect', *sys.argv[1:]])

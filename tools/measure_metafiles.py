@@ -17,7 +17,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from segheads.commands.command_line import run_tool
+from segheads.commands import run_and_exit
 from segheads.mistakes import UserMistake
 from segheads.report.model_cost import model_cost
 
@@ -89,4 +89,4 @@ def measure_config(path: Path) -> dict[str, str]:
 
 
 if __name__ == '__main__':
-    run_tool(main)
+    run_and_exit(main)

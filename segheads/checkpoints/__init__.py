@@ -3,6 +3,7 @@
 from . import allowed_types, whole_model
 from .file_format import CheckpointError
 from .fit import CheckpointFitHook
+from .pretrained import PretrainedFitHook
 from .safe_loading import read_checkpoint, trust_checkpoints
 
 allowed_types.allow()
@@ -10,6 +11,7 @@ allowed_types.allow()
 __all__ = [
     'CheckpointError',
     'CheckpointFitHook',
+    'PretrainedFitHook',
     'read_checkpoint',
     'trust_checkpoints',
     'whole_model',

@@ -53,7 +53,7 @@ def _check_archive(file: Path, path: str | Path) -> None:
             f'{path} is only a part of a checkpoint: its end is missing; copy or download it again'
         )
     with zipfile.ZipFile(file) as archive:
-        names = {name.rpartition('/')[2] for name in archive.namelist()}
+        names = {name.rpartition('/')[2].lower() for name in archive.namelist()}
     if 'constants.pkl' in names:
         raise CheckpointError(
             f'{path} is a TorchScript program, which runs code; a checkpoint holds weights only'

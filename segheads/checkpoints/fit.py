@@ -143,7 +143,7 @@ def load_weights(
         segheads.checkpoints.CheckpointError: If the file is damaged, or might run code.
     """
     check_checkpoint_file(path)
-    checkpoint = CheckpointLoader.load_checkpoint(path, map_location=map_location)
+    checkpoint = CheckpointLoader.load_checkpoint(path, map_location=map_location, logger='silent')
     weights = checkpoint.get('state_dict', checkpoint)
     if not allow_partial:
         check_fit(model, weights, option='allow_partial=True')
@@ -168,8 +168,15 @@ def check_fit(
     if unfit:
         raise UserMistake(
             f'the checkpoint does not fit the model: it {unfit}; give the config that it was '
-            f'trained with, or {option} to leave these weights random'
+            f'trained with, or {option} to leave these weights random{_remedy(unfit)}'
         )
+
+
+def _remedy(unfit: Unfit) -> str:
+    """Says how to train for other classes, where these are all that differ."""
+    if unfit.missing or not all('conv_seg' in name for name in unfit.mismatched):
+        return ''
+    return '; to train for other classes, start by --fine-tune CHECKPOINT'
 
 
 def unfit_weights(model: nn.Module, state_dict: Mapping[str, Any]) -> Unfit:

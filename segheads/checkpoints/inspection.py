@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from .allowed_types import LATIN1, STATISTICS, allowed_types, full_name, storage_types
+from .archive_layout import read_layout, read_pickle
 from .file_format import CheckpointError
 
 # What torch.save writes, and torch.load(..., weights_only=True) reads. Others reach names in
@@ -62,7 +63,7 @@ def inspect_checkpoint(path: Path, kind: str) -> None:
     """
     if kind == 'zip':
         with zipfile.ZipFile(path) as archive:
-            _inspect_archive(archive, path.stat().st_size)
+            _inspect_archive(path, archive)
     else:
         # A map never reads more than there is, however long a text is declared to be.
         with (
@@ -164,21 +165,12 @@ def _check_instructions(stream: BinaryIO) -> None:
     stream.seek(start)
 
 
-def _inspect_archive(archive: zipfile.ZipFile, file_size: int) -> None:
-    entries = archive.infolist()
-    folders = {entry.filename.partition('/')[0] for entry in entries}
-    names = {entry.filename.partition('/')[2]: entry for entry in entries}
-    if len(folders) != 1 or len(names) != len(entries) or 'data.pkl' not in names:
-        raise CheckpointError('is an archive, but not one that torch.save wrote')
-    packed = [entry.filename for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
-    if packed:
-        raise CheckpointError(f'holds compressed data ({packed[0]}), which torch.save never writes')
-    if sum(entry.file_size for entry in entries) > file_size:
-        raise CheckpointError('declares more data than the file holds')
+def _inspect_archive(path: Path, archive: zipfile.ZipFile) -> None:
+    records = read_layout(path, archive)
 
     def find_storage(identity: Any) -> _Storage:
         element_size, key, numel = _parse_storage(identity, length=5)
-        record = names.get(f'data/{key}')
+        record = records.get(f'data/{key}')
         if record is None or numel * element_size > record.file_size:
             held = 0 if record is None else record.file_size
             raise CheckpointError(
@@ -186,7 +178,7 @@ def _inspect_archive(archive: zipfile.ZipFile, file_size: int) -> None:
             )
         return _Storage(numel)
 
-    _Inspector(io.BytesIO(archive.read(names['data.pkl'])), find_storage).load()
+    _Inspector(io.BytesIO(read_pickle(path, archive, records)), find_storage).load()
 
 
 def _inspect_legacy(stream: BinaryIO, file_size: int) -> None:

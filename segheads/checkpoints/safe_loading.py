@@ -21,8 +21,11 @@ from mmengine import dist
 from mmengine.fileio import get
 from mmengine.runner import CheckpointLoader, checkpoint
 
+from segheads.ranks import local_rank
+
 from .file_format import CheckpointError, file_format
 from .inspection import MightRunCode, inspect_checkpoint
+from .notes import check_notes
 from .safetensors_file import load_safetensors
 
 WRAPPERS = ('state_dict', 'model', 'model_state_dict', 'state_dict_ema')
@@ -78,7 +81,13 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, An
         else:
             inspect_checkpoint(file, kind)
             content = torch.load(file, map_location=map_location, weights_only=True)
-            _disarm(content)
+        if not isinstance(content, dict):
+            kind = type(content).__name__
+            raise CheckpointError(f'holds no weights by name, but a {kind}')
+        content = _unwrap(content)
+        if not _trusted.get():
+            check_notes(content, str(path))
+        return content
     except MightRunCode as error:
         raise CheckpointError(
             f'{path} was not read: it {error}; if you trust whoever wrote it, pass '
@@ -92,35 +101,30 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, An
             f'{path} is damaged, or not in a form that PyTorch {torch.__version__} reads '
             f'({reason[:200]}); copy or download it again'
         ) from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f'{path} holds no weights by name, but a {type(content).__name__}')
-    return _unwrap(content)
-
-
-def _disarm(content: Any) -> None:
-    """Renames a text that MMEngine would execute when it resumes from a checkpoint of MMSeg 0.x.
-
-    Under 'config' the Runner takes it for a config and runs it; under 'cfg', where it keeps its
-    own, nothing does.
-    """
-    meta = content.get('meta') if isinstance(content, dict) else None
-    if isinstance(meta, dict) and 'config' in meta:
-        meta.setdefault('cfg', meta.pop('config'))
 
 
 def _unwrap(content: dict[str, Any]) -> dict[str, Any]:
     """Puts the weights where MMEngine looks for them, and takes the name of a wrapper off them."""
     weights, rest = content, {}
+    seen: set[int] = set()
     while wrapper := next((w for w in WRAPPERS if isinstance(weights.get(w), dict)), None):
+        if id(weights) in seen:
+            raise CheckpointError('holds weights that are wrapped into themselves')
+        seen.add(id(weights))
         rest |= {name: value for name, value in weights.items() if name != wrapper}
         weights = weights[wrapper]
     is_bare = weights is content
-    if weights and all(str(name).startswith(DISTRIBUTED_PREFIX) for name in weights):
+    if is_bare and not isinstance(weights.get(WRAPPERS[0], {}), dict):
+        kind = type(weights[WRAPPERS[0]]).__name__
+        raise CheckpointError(f'holds a {kind} under {WRAPPERS[0]!r}, and no weights by name')
+    if not all(isinstance(name, str) for name in weights):
+        raise CheckpointError('holds weights whose names are no texts')
+    if weights and all(name.startswith(DISTRIBUTED_PREFIX) for name in weights):
         prefix = len(DISTRIBUTED_PREFIX)
         weights = OrderedDict((name[prefix:], value) for name, value in weights.items())
     # Those who load an encoder may look for its weights in the dict itself; those who load a
     # model ask for its `meta`.
-    if is_bare and not any(str(name).startswith('backbone.') for name in weights):
+    if is_bare and not any(name.startswith('backbone.') for name in weights):
         return weights
     return {'meta': {}, **rest, 'state_dict': weights}
 
@@ -136,10 +140,21 @@ def load_from_http(filename: str, map_location: Any = None) -> dict[str, Any]:
     """Downloads a file, unless it is in PyTorch's cache already, and reads it."""
     folder = Path(torch.hub.get_dir()) / 'checkpoints'
     file = folder / Path(urlparse(filename).path).name
-    if dist.is_main_process() and not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(filename, str(file), progress=sys.stderr.isatty())
-    dist.barrier()
+    try:
+        # One process of each machine: what the first of all has, another machine need not have.
+        if local_rank() == 0 and not file.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(filename, str(file), progress=sys.stderr.isatty())
+    except OSError as error:
+        reason = getattr(error, 'reason', error)
+        raise CheckpointError(
+            f'{filename} could not be downloaded ({reason}); check the network and proxy of this '
+            f'machine, or download it elsewhere and copy it to {file}'
+        ) from error
+    finally:
+        dist.barrier()
+    if not file.exists():
+        raise CheckpointError(f'{filename} was not downloaded by the first process of this machine')
     return read_checkpoint(file, map_location)
 
 

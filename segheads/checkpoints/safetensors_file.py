@@ -29,7 +29,12 @@ def load_safetensors(path: str | Path, map_location: Any = None) -> dict[str, An
     with safe_open(str(path), framework='pt', device=str(device)) as file:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no dict
         notes = file.metadata() or {}
-    meta = {DATASET: json.loads(notes[DATASET])} if DATASET in notes else {}
+    meta = {}
+    if DATASET in notes:
+        try:
+            meta[DATASET] = json.loads(notes[DATASET])
+        except (ValueError, RecursionError):
+            meta[DATASET] = notes[DATASET]  # no names of classes: whoever checks notes says so
     return dict(state_dict=weights, meta=meta)
 
 
@@ -43,9 +48,10 @@ def save_safetensors(
         weights (dict[str, Tensor]): Weights by name.
         dataset_meta (dict | None): Names and colours of the classes. Default: None.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     notes = {DATASET: json.dumps(dataset_meta)} if dataset_meta else {}
     # The format knows no views: tensors that share memory are written apart.
     separate = {name: tensor.detach().clone().contiguous() for name, tensor in weights.items()}
-    save_file(separate, str(path), metadata={'format': 'pt', **notes})
+    # Written by Python, it has the permissions of any new file; `save_file` lets nobody else read.
+    Path(path).write_bytes(save(separate, metadata={'format': 'pt', **notes}))

@@ -31,6 +31,11 @@ def list_models(pattern: str = '*') -> list[str]:
     return sorted(name for name in config_files() if fnmatch(name, pattern))
 
 
+def config_folder() -> Path | None:
+    """Finds the folder of the configs, None if there is none."""
+    return next((folder for folder in CONFIG_FOLDERS if folder.is_dir()), None)
+
+
 @lru_cache(maxsize=1)
 def config_files() -> dict[str, Path]:
     """Finds the configs that can be run, which are those outside ``_base_``.
@@ -38,7 +43,7 @@ def config_files() -> dict[str, Path]:
     Returns:
         dict[str, Path]: Files by short name.
     """
-    folder = next((folder for folder in CONFIG_FOLDERS if folder.is_dir()), None)
+    folder = config_folder()
     if folder is None:
         return {}
     files = sorted(

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.logging import print_log
 from mmengine.model import PretrainedInit
 from mmengine.registry import WEIGHT_INITIALIZERS, Registry
 from mmseg.registry import DATASETS, MODELS
 
 from segheads.data.checks import check_dataset, leaf_datasets
 from segheads.data.labels import check_learnable
-from segheads.mistakes import UserMistake, near_matches
+from segheads.mistakes import UserMistake, near_matches, tell
+from segheads.registered_types import is_type
 
-from .registered_types import is_type
+from .windows import check_windows
 
 DOWNLOADABLE = re.compile(r'(mit_b[012]|mscan_[ts])_\d{8}-[0-9a-f]{8}\.pth')
 
@@ -27,10 +27,12 @@ def check_modules(cfg: Config) -> None:
         cfg (Config): The config of a run.
 
     Raises:
-        UserMistake: If one is not registered; the sentence names similar ones.
+        UserMistake: If one is not registered; the sentence names similar ones. Also if the windows
+            of a prediction would leave gaps.
     """
     for key, part in _model_parts(cfg.model):
         _check_registered(MODELS, key, part)
+    check_windows(cfg.model.get('test_cfg'))
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         if cfg.get(loader):
             for key, dataset in leaf_datasets(cfg[loader].dataset, f'{loader}.dataset'):
@@ -57,15 +59,12 @@ def check_pretrained(model: dict[str, Any], checkpoint: str | None = None) -> No
     if missing and checkpoint:
         forget_pretrained(model)
         paths = ', '.join(path for _, path in missing)
-        print_log(
-            f'{paths} does not exist, and is not needed: weights come from {checkpoint}.',
-            logger='current',
-        )
+        tell(f'{paths} does not exist, and is not needed: weights come from {checkpoint}.')
     elif missing:
         key, path = missing[0]
         name = DOWNLOADABLE.fullmatch(Path(path).name)
         remedy = (
-            f'get them by `python tools/download_weights.py {name[1]}`'
+            f'get them by `segheads download {name[1]}`'
             if name
             else 'put them there, or correct the path'
         )

@@ -7,9 +7,10 @@ from typing import Any
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 
-from segheads.data.checks import leaf_datasets, open_dataset
-from segheads.data.pipelines import find_mask_loader, remove_mask_loaders
+from segheads.data.checks import find_transform, leaf_datasets, open_dataset
 from segheads.mistakes import UserMistake
+
+MASK_LOADER = 'LoadAnnotations'
 
 
 def prepare_unlabelled_test(cfg: Config, writes: bool) -> str | None:
@@ -50,9 +51,36 @@ def prepare_unlabelled_test(cfg: Config, writes: bool) -> str | None:
     return reason
 
 
+def remove_mask_loaders(pipeline: Any) -> Any:
+    """Takes the transforms that read masks out of a pipeline, wherever they are in it.
+
+    Args:
+        pipeline (Any): The ``pipeline`` of a data set, or a part of it; it is not changed.
+
+    Returns:
+        Any: A copy without them. Branches of test-time augmentation that held nothing else are left
+        out too: there would be nothing to combine.
+    """
+    if isinstance(pipeline, Mapping):
+        if 'transforms' not in pipeline:
+            return pipeline
+        return dict(pipeline, transforms=remove_mask_loaders(pipeline['transforms']))
+    if not isinstance(pipeline, (list, tuple)):
+        return pipeline
+    changed = [remove_mask_loaders(step) for step in pipeline if not _loads_masks(step)]
+    return [step for step in changed if step or not isinstance(step, list)]
+
+
+def _loads_masks(step: Any) -> bool:
+    bare = isinstance(step, Mapping) and {
+        name: value for name, value in step.items() if name != 'transforms'
+    }
+    return bool(bare) and find_transform(bare, MASK_LOADER) is not None
+
+
 def _why_no_masks(cfg: Mapping[str, Any], key: str) -> str | None:
     """Says why a data set has no masks; None if it has some, or if they are on no local disk."""
-    if find_mask_loader(cfg.get('pipeline') or ()) is None:
+    if find_transform(cfg.get('pipeline') or (), MASK_LOADER) is None:
         return None if _yields_masks(cfg) else f'the pipeline of {key} has no LoadAnnotations'
     prefixes = cfg.get('data_prefix')
     if prefixes is None or (cfg.get('backend_args') or {}).get('backend', 'local') != 'local':

@@ -1,22 +1,22 @@
 """Looks at a data set before training does: folders, pairs of image and mask, labels."""
 
-import logging
 import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, TRANSFORMS
 
-from segheads.configs.registered_types import type_name, type_of
-from segheads.mistakes import UserMistake
+from segheads.mistakes import UserMistake, tell
+from segheads.registered_types import type_name, type_of
 
 from .class_names import names_and_colours
 from .files import check_pairs, files_left_out, list_samples
+from .image_files import ImagePipeline, check_decoders
+from .image_loading import value_fault
 from .labels import MaskLabels, check_labels
-from .pipelines import find_mask_loader
+from .mask_files import check_wide_labels
 
 
 def leaf_datasets(dataset: Mapping[str, Any], key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -61,25 +61,32 @@ def check_dataset(
 
     Raises:
         UserMistake: If a folder is missing or empty, if images have no mask, if the data set has
-            more classes than the head, or if masks hold other labels than allowed.
+            more classes than the head, if masks hold other labels than allowed, or if a transform
+            damages the values of images.
     """
     dataset = open_dataset(cfg, key)
     if dataset is None:
         return None
     check_class_count(dataset, key, num_classes)
+    check_wide_labels(dataset, key, ignore_indices)
+    check_decoders(cfg.get('pipeline', ()))
     if not dataset.data_prefix.get('img_path'):
         return None
     list_samples(dataset, key)
     if read_masks:
         for note in files_left_out(dataset):
-            print_log(f'{key}: {note}.', logger='current', level=logging.WARNING)
-    load_annotations = find_mask_loader(cfg.get('pipeline') or ())
+            tell(f'{key}: {note}.')
+    load_annotations = find_transform(cfg.get('pipeline', ()), 'LoadAnnotations')
     if load_annotations is None or not dataset.data_prefix.get('seg_map_path'):
         return None
     check_pairs(dataset, key)
     masks = MaskLabels(dataset, load_annotations, key, ignore_indices)
     if read_masks:
         check_labels(masks)
+        paths = [sample['img_path'] for sample in dataset.data_list]
+        fault = value_fault(ImagePipeline(cfg['pipeline']), cfg['pipeline'], paths, key)
+        if fault:
+            raise UserMistake(fault)
     return masks
 
 
@@ -95,10 +102,9 @@ def open_dataset(cfg: Mapping[str, Any], key: str) -> BaseSegDataset | None:
         or is no data set of MMSegmentation's kind.
 
     Raises:
-        UserMistake: If names or colours of its classes are wrong, if a folder is missing, or if
-            the data set refuses its settings.
+        UserMistake: If a folder is missing, if names or colours of the classes are none, or if the
+            data set refuses its settings.
     """
-    names_and_colours(cfg, key)
     if cfg.get('backend_args') and cfg['backend_args'].get('backend') != 'local':
         return None
     # Before building it: some data sets of MMSegmentation assert that the folder is there.
@@ -109,6 +115,7 @@ def open_dataset(cfg: Mapping[str, Any], key: str) -> BaseSegDataset | None:
     dataset_class = type_of(cfg, DATASETS)
     if not (isinstance(dataset_class, type) and issubclass(dataset_class, BaseSegDataset)):
         return None
+    names_and_colours(cfg, key)
     try:
         dataset = DATASETS.build(dict(cfg, pipeline=[], lazy_init=True))
     except (AssertionError, ValueError) as error:
@@ -117,6 +124,28 @@ def open_dataset(cfg: Mapping[str, Any], key: str) -> BaseSegDataset | None:
         if dataset.data_prefix.get(name):
             _check_folder(dataset.data_prefix[name], name, cfg, key)
     return dataset
+
+
+def find_transform(transforms: Any, name: str) -> Mapping[str, Any] | None:
+    """Finds a transform in a pipeline, inside of wrappers such as TestTimeAug too.
+
+    Args:
+        transforms (Any): The ``pipeline`` of a data set, or a part of it.
+        name (str): The class of the transform, which those derived from it have too.
+
+    Returns:
+        Mapping[str, Any] | None: Its config, or None if the pipeline has none.
+    """
+    if isinstance(transforms, Mapping):
+        kind = type_of(transforms, TRANSFORMS)
+        if any(each.__name__ == name for each in getattr(kind, '__mro__', ())):
+            return transforms
+        transforms = transforms.get('transforms', ())
+    for child in transforms:
+        found = find_transform(child, name) if isinstance(child, (Mapping, list, tuple)) else None
+        if found is not None:
+            return found
+    return None
 
 
 def _check_folder(folder: str, name: str, cfg: Mapping[str, Any], key: str) -> None:
@@ -151,4 +180,4 @@ def check_class_count(dataset: BaseSegDataset, key: str, num_classes: int | None
         raise UserMistake(
             f'{sentence}; set its num_classes to {len(classes)}, in auxiliary heads too'
         )
-    print_log(f'{sentence}.', logger='current', level=logging.WARNING)
+    tell(f'{sentence}.')

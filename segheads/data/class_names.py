@@ -8,8 +8,8 @@ import numpy as np
 from mmengine.fileio import list_from_file
 from mmseg.registry import DATASETS
 
-from segheads.configs.registered_types import type_name, type_of
-from segheads.mistakes import UserMistake
+from segheads.mistakes import UserMistake, near_matches
+from segheads.registered_types import type_name, type_of
 
 SEQUENCES = (list, tuple, np.ndarray)
 BYTE_ORDER_MARK = '\ufeff'
@@ -75,7 +75,8 @@ def names_and_colours(
 
     Raises:
         UserMistake: If ``metainfo`` of the config, or ``METAINFO`` of the class, holds no names or
-            no colours in their place, or if their numbers differ.
+            no colours in their place, if their numbers differ, or if the data set has no masks
+            for one of the names.
     """
     own = dataset.get('metainfo') or {}
     if not isinstance(own, Mapping):
@@ -85,22 +86,22 @@ def names_and_colours(
     where_colours, colours = _choose('palette', own, of_class, dataset, key)
     _require(where_names, names, names_fault)
     _require(where_colours, colours, colours_fault)
-    if names is None or colours is None:
+    if names is None:
+        return None, colours
+    known = of_class.get('classes')
+    is_selection = known is not None and list(known) != list(names)
+    if is_selection:
+        _check_selection(where_names, names, known, dataset)
+    if colours is None or len(colours) in (0, len(names)):
         return names, colours
-    known = list(of_class.get('classes', ()))
-    is_given = len(colours) == len(names) and ('palette' in own or 'classes' not in own)
-    if is_given or len(colours) == 0:
-        return names, colours
-    # Some classes of a data set, perhaps in another order, keep the colours that they have in it.
-    if len(colours) == len(known) and set(names) <= set(known):
-        of_name = dict(zip(known, colours, strict=True))
-        return names, [of_name[name] for name in names]
-    if 'palette' not in own and 'classes' in own:
-        return names, None
-    raise UserMistake(
-        f'{where_colours} has {len(colours)} colours, but there are {len(names)} classes; give one '
-        'for each class, or leave palette out for colours that are told apart well'
-    )
+    # The data set takes the colours of its own classes out of a list for all of them.
+    if not (is_selection and len(colours) == len(known)):
+        raise UserMistake(
+            f'{where_colours} has {len(colours)} colours, but there are {len(names)} classes; give '
+            'one for each class, or leave palette out for colours that are told apart well'
+        )
+    of_name = dict(zip(known, colours, strict=True))
+    return names, [of_name[name] for name in names]
 
 
 def _choose(
@@ -123,6 +124,19 @@ def _choose(
     if isinstance(value, str) and ('/' in value or value.endswith('.txt')):
         raise UserMistake(f'{where} names the file {value}, which does not exist in {Path.cwd()}')
     return where, value
+
+
+def _check_selection(
+    where: str, names: Sequence[str], known: Sequence[str], dataset: Mapping[str, Any]
+) -> None:
+    """Some of the classes of a data set, in any order: its labels are changed accordingly."""
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UserMistake(
+            f'{where} has {unknown[0]!r}, which is no class of {type_name(dataset)}'
+            f'{near_matches(unknown[0], known)}; for classes of your own use '
+            "type='BaseSegDataset'"
+        )
 
 
 def _require(where: str, value: Any, find_fault: Callable[[Any], str | None]) -> None:

@@ -6,7 +6,7 @@ sentence comes whatever trains or tests; ``filter_cfg=dict(skip_damaged=True)`` 
 data set leaves out what is damaged.
 """
 
-import logging
+import itertools
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
@@ -15,12 +15,11 @@ from typing import Any
 import mmcv.transforms
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, get_rank, get_world_size, is_main_process
-from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from segheads.configs.registered_types import is_type, type_name
-from segheads.mistakes import UserMistake
+from segheads.mistakes import UserMistake, tell
+from segheads.registered_types import is_type, type_name
 
 from .checks import leaf_datasets
 from .mask_forms import why_unreadable
@@ -126,6 +125,10 @@ def leave_out_damaged(dataset: BaseSegDataset) -> list[dict[str, Any]]:
     samples = dataset.data_list
     if not (dataset.filter_cfg or {}).get('skip_damaged'):
         return samples
+    wanted = dataset._indices
+    if isinstance(wanted, int) and wanted >= 0:  # the first ones are enough
+        sound = (each for each in samples if damage_of(each, dataset.pipeline) is None)
+        return list(itertools.islice(sound, wanted))
     own = range(get_rank(), len(samples), get_world_size())
     with ThreadPoolExecutor() as pool:
         found = pool.map(lambda index: damage_of(samples[index], dataset.pipeline), own)
@@ -140,11 +143,9 @@ def leave_out_damaged(dataset: BaseSegDataset) -> list[dict[str, Any]]:
         raise UserMistake(f'all {len(samples)} samples are damaged, for example {sentences[0]}')
     if is_main_process():
         more = len(sentences) - FILES_TO_SHOW
-        print_log(
-            f'--skip-damaged: {len(sentences)} of {len(samples)} samples are left out: '
-            f'{"; ".join(sentences[:FILES_TO_SHOW])}{f"; and {more} more" if more > 0 else ""}.',
-            logger='current',
-            level=logging.WARNING,
+        tell(
+            f'{len(sentences)} of {len(samples)} samples are damaged and left out: '
+            f'{"; ".join(sentences[:FILES_TO_SHOW])}{f"; and {more} more" if more > 0 else ""}.'
         )
     return [sample for index, sample in enumerate(samples) if index not in damages]
 

@@ -1,7 +1,6 @@
 """Looks at the labels in masks before training does."""
 
 import itertools
-import logging
 import math
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -9,14 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from mmengine import fileio
-from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import TRANSFORMS
 
-from segheads.mistakes import UserMistake
+from segheads.mistakes import UserMistake, tell
 
-from .mask_forms import decode_mask, file_hint, form_fault, why_unreadable
+from .mask_forms import colour_advice, file_hint, why_unreadable
 
 MASKS_TO_READ = 40
 SECONDS_TO_READ = 5.0
@@ -56,7 +53,6 @@ class MaskLabels:
         count = min(MASKS_TO_READ, len(dataset))
         self._sample = np.linspace(0, len(dataset) - 1, count).astype(int).tolist()
         self._load = TRANSFORMS.build(dict(load_annotations))
-        self._decoder = load_annotations.get('imdecode_backend', 'pillow')
         self._skips_damaged = bool((dataset.filter_cfg or {}).get('skip_damaged'))
 
     @property
@@ -101,26 +97,22 @@ class MaskLabels:
     def _read(self, index: int) -> tuple[list[int], str]:
         info = self.dataset.get_data_info(index)
         path = info['seg_map_path']
-        fault = self._form_fault(path)
-        if fault:
-            raise UserMistake(f'{self.key}: the mask {path} {fault}')
         try:
             mask = self._load(info)['gt_seg_map']
-        except AssertionError as error:
-            raise UserMistake(f'{self.key}: {error}') from error
-        except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for damaged files
+        except UserMistake as mistake:  # values that are no labels, or two settings that differ
+            raise UserMistake(f'{self.key}: {mistake}') from mistake
+        except Exception as error:  # decoders raise anything for damaged files
             if self._skips_damaged:
                 return [], path
             raise UserMistake(
                 f'{self.key}: the mask {path} cannot be read ({why_unreadable(error)})'
             ) from error
+        if mask.ndim != 2:
+            raise UserMistake(
+                f'{self.key}: the mask {path} is a colour image of shape {mask.shape}; masks need '
+                f'one channel that holds the class id of each pixel: {colour_advice(mask)}'
+            )
         return np.unique(mask).tolist(), path
-
-    def _form_fault(self, path: str) -> str | None:
-        try:
-            return form_fault(decode_mask(fileio.get(path), self._decoder))
-        except Exception:  # another transform may read what no decoder of images does
-            return None
 
 
 def check_labels(masks: MaskLabels) -> None:
@@ -174,7 +166,7 @@ def check_learnable(masks: Sequence[MaskLabels], trains: bool) -> None:
     )
     if trains and all(each.are_complete for each in masks):
         raise UserMistake(sentence)
-    print_log(f'{sentence}.', logger='current', level=logging.WARNING)
+    tell(f'{sentence}.')
 
 
 def teach_nothing(

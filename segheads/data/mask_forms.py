@@ -1,6 +1,5 @@
 """Masks in forms that hold no class ids, and what to do about each."""
 
-import mmcv
 import numpy as np
 from mmengine import fileio
 from PIL import UnidentifiedImageError
@@ -12,29 +11,6 @@ PNG_BITS, PNG_KIND, PNG_GREY = 24, 25, 0
 MOST_COLOURS = 256
 COLOURS_TO_SHOW = 3
 IMPORT = '`segheads import SOURCE --out DATA` makes class ids of what annotation tools write'
-
-
-def decode_mask(content: bytes, decoder: str = 'pillow') -> np.ndarray:
-    """Decodes a mask, with the values that its file has.
-
-    Args:
-        content (bytes): The file.
-        decoder (str): What LoadAnnotations decodes masks with. Default: 'pillow'.
-
-    Returns:
-        numpy.ndarray: (H, W), or (H, W, C) with blue first; whole numbers in floating point are
-        returned as integers.
-
-    Raises:
-        ValueError: If it is no image. Decoders raise anything else for damaged files.
-    """
-    labels = mmcv.imfrombytes(content, flag='unchanged', backend=decoder)
-    if labels is None:
-        raise ValueError('not an image')
-    labels = labels.squeeze()
-    if labels.dtype.kind == 'f' and np.isfinite(labels).all() and (labels % 1 == 0).all():
-        return labels.astype(np.int64)
-    return labels
 
 
 def why_unreadable(error: Exception) -> str:
@@ -51,30 +27,6 @@ def why_unreadable(error: Exception) -> str:
     if isinstance(error, (UnidentifiedImageError, AssertionError)):
         return 'it is damaged, or no image'
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def form_fault(labels: np.ndarray) -> str | None:
-    """Says why a mask holds no class ids, whatever they may be.
-
-    Args:
-        labels (numpy.ndarray): The mask, as :func:`decode_mask` returns it.
-
-    Returns:
-        str | None: What it holds and what to do, to follow the name of the file; None if it has
-        one whole number per pixel.
-    """
-    if labels.ndim != 2:
-        return (
-            f'is a colour image of shape {labels.shape}; masks need one channel that holds the '
-            f'class id of each pixel: {colour_advice(labels)}'
-        )
-    if labels.dtype.kind == 'f':
-        example = labels[~(labels % 1 == 0)][0]
-        return (
-            f'holds fractions such as {example:.4g}, as probabilities and heights are, and no '
-            'class ids; write the number of a class for each pixel'
-        )
-    return None
 
 
 def colour_advice(pixels: np.ndarray) -> str:

@@ -10,24 +10,31 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import mmcv
 import numpy as np
 from mmengine import fileio
 from mmseg.datasets import BaseSegDataset
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from segheads.mistakes import UserMistake
 
-from .checks import check_class_count, open_dataset
+from .checks import check_class_count, find_transform, open_dataset
 from .files import files_below, files_left_out, list_samples
+from .image_files import ImagePipeline
+from .image_loading import loading_notes, value_fault
 from .labels import label_fault, labels_outside, number_ranges, teach_nothing, unlearnable
-from .mask_forms import colour_advice, decode_mask, form_fault
-from .pipelines import find_mask_loader
+from .mask_files import (
+    LARGEST_LABEL,
+    WIDE_IGNORED_LABEL,
+    as_labels,
+    check_wide_labels,
+    decode_mask,
+    label_fault_of_file,
+)
+from .mask_forms import colour_advice
 
 EXIF_ORIENTATION = 0x0112
 # Orientations that exchange rows and columns.
 SIDEWAYS = (5, 6, 7, 8)
-LARGEST_LABEL = 255
 
 
 @dataclass(frozen=True)
@@ -39,12 +46,14 @@ class Pair:
         mask (str): Path of the mask.
         faults (Mapping[str, str]): What is wrong, kind of fault to its details.
         pixels (Mapping[int, int]): Number of pixels of each label in the mask file.
+        channels (int | None): Channels of the image as it is loaded; None if it cannot be read.
     """
 
     image: str
     mask: str
     faults: Mapping[str, str] = field(default_factory=dict)
     pixels: Mapping[int, int] = field(default_factory=dict)
+    channels: int | None = None
 
 
 @dataclass
@@ -103,7 +112,7 @@ class DatasetScanner:
             raise UserMistake(
                 f'{key} is not a BaseSegDataset on a local disk, so its files cannot be scanned'
             )
-        load_annotations = find_mask_loader(cfg.get('pipeline') or ())
+        load_annotations = find_transform(cfg.get('pipeline', ()), 'LoadAnnotations')
         if load_annotations is None:
             raise UserMistake(f'{key} has no LoadAnnotations in its pipeline: it reads no masks')
         reduce_zero_label = load_annotations.get('reduce_zero_label')
@@ -116,8 +125,12 @@ class DatasetScanner:
         count = len(dataset) if samples is None else min(samples, len(dataset))
         self.dataset: BaseSegDataset = dataset
         self.indices = np.linspace(0, len(dataset) - 1, count).astype(int)
+        self.steps = cfg['pipeline']
+        self.image_pipeline = ImagePipeline(self.steps)
         self.read_pair = partial(
-            read_pair, decoder=load_annotations.get('imdecode_backend', 'pillow')
+            read_pair,
+            pipeline=self.image_pipeline,
+            decoder=load_annotations.get('imdecode_backend', 'pillow'),
         )
 
     def __len__(self) -> int:
@@ -147,8 +160,11 @@ class DatasetScanner:
         classes = self.dataset.metainfo.get('classes')
         scan = DatasetScan(self.key, classes)
         seen: dict[int, str] = {}
+        by_channels: dict[int, list[str]] = defaultdict(list)
         for pair in pairs:
             scan.num_pairs += 1
+            if pair.channels is not None:
+                by_channels[pair.channels].append(pair.image)
             for kind, detail in pair.faults.items():
                 scan.faults[kind].append(detail)
             pixels: Counter[int] = Counter()
@@ -168,17 +184,33 @@ class DatasetScanner:
             scan.mistakes += [fault] if fault else []
             if teach_nothing(seen, self.dataset, self.ignore_indices):
                 self._note_nothing_to_learn(scan, seen)
-        try:
-            check_class_count(self.dataset, self.key, self.num_classes)
-        except UserMistake as mistake:
-            scan.mistakes.append(str(mistake))
-        scan.advice += self._advice(scan)
+        for check, given in (
+            (check_class_count, self.num_classes),
+            (check_wide_labels, self.ignore_indices),
+        ):
+            try:
+                check(self.dataset, self.key, given)
+            except UserMistake as mistake:
+                scan.mistakes.append(str(mistake))
+        paths = [sample['img_path'] for sample in self.dataset.data_list]
+        fault = value_fault(self.image_pipeline, self.steps, paths, self.key)
+        scan.mistakes += [fault] if fault else []
+        scan.advice += self._advice(scan) + loading_notes(self.image_pipeline, paths)
+        if len(by_channels) > 1:
+            counts = ', '.join(
+                f'{count} in {len(images)} (for example {images[0]})'
+                for count, images in sorted(by_channels.items())
+            )
+            scan.advice.append(
+                f'images have different numbers of channels as they are loaded, {counts}, and no '
+                'batch can hold both'
+            )
         return scan
 
     def _trained_label(self, label: int) -> int:
         """Does to a label what LoadAnnotations does to a mask."""
         if self.dataset.reduce_zero_label:
-            label = 255 if label in (0, 255) else label - 1
+            label = 255 if label in (0, 255, WIDE_IGNORED_LABEL) else label - 1
         return (self.dataset.label_map or {}).get(label, label)
 
     def _note_nothing_to_learn(self, scan: DatasetScan, seen: Mapping[int, str]) -> None:
@@ -217,23 +249,25 @@ class DatasetScanner:
         return advice
 
 
-def read_pair(sample: Mapping[str, Any], decoder: str = 'pillow') -> Pair:
-    """Reads an image and its mask completely.
+def read_pair(sample: Mapping[str, Any], pipeline: ImagePipeline, decoder: str) -> Pair:
+    """Reads an image and its mask completely, as training does.
 
     Args:
         sample (Mapping): Entry of a data set's list, with ``img_path`` and ``seg_map_path``.
-        decoder (str): What LoadAnnotations decodes masks with. Default: 'pillow'.
+        pipeline (ImagePipeline): What the image is read by.
+        decoder (str): What LoadAnnotations decodes masks with.
 
     Returns:
         Pair: Faults and pixels; never an error for a file that is missing or damaged.
     """
     image, mask = sample['img_path'], sample['seg_map_path']
     faults: dict[str, str] = {}
-    image_size = None
+    shape = None
     try:
-        image_size, is_rotated = _measure_image(fileio.get(image))
-    except Exception as error:  # decoders raise anything for damaged files
-        faults['images that cannot be read'] = f'{image}: {_first_line(error)}'
+        shape = pipeline.read(image)['img'].shape
+    except UserMistake as mistake:
+        faults['images that cannot be read'] = str(mistake)
+    channels = shape and (shape[2] if len(shape) > 2 else 1)
     if '://' not in mask and not Path(mask).is_file():
         faults['images without a mask'] = f'{image}: {mask} does not exist'
         return Pair(image, mask, faults)
@@ -242,10 +276,10 @@ def read_pair(sample: Mapping[str, Any], decoder: str = 'pillow') -> Pair:
     except Exception as error:
         faults['masks that cannot be read'] = f'{mask}: {_first_line(error)}'
         return Pair(image, mask, faults)
-    if image_size not in (None, labels.shape[:2]):
-        rotated = ', after the rotation that its EXIF data ask for' if is_rotated else ''
+    if shape is not None and shape[:2] != labels.shape[:2]:
+        rotated = ', after the rotation that its EXIF data ask for' if _is_sideways(image) else ''
         faults['masks of another size than their image'] = (
-            f'{mask} has {_size(labels.shape)} pixels, {image} {_size(image_size)}{rotated}'
+            f'{mask} has {_size(labels.shape)} pixels, {image} {_size(shape)}{rotated}'
         )
     if labels.ndim != 2:
         faults['masks with colours instead of class ids'] = (
@@ -253,35 +287,22 @@ def read_pair(sample: Mapping[str, Any], decoder: str = 'pillow') -> Pair:
             f'{colour_advice(labels)}'
         )
         return Pair(image, mask, faults)
-    fault = form_fault(labels)
-    if fault:
-        faults['masks with fractions instead of class ids'] = f'{mask} {fault}'
-        return Pair(image, mask, faults)
-    values, counts = np.unique(labels, return_counts=True)
-    if values[-1] > LARGEST_LABEL or values[0] < 0:
-        # MMSegmentation would cast them to 8 bits, which changes them silently.
-        faults['masks with labels that do not fit into 8 bits'] = (
-            f'{mask} has {values[0]} to {values[-1]} as {labels.dtype}'
+    if fault := label_fault_of_file(labels):
+        faults['masks that hold no labels'] = (
+            f'{mask} {fault}; labels are whole numbers from 0 to {LARGEST_LABEL}'
         )
         return Pair(image, mask, faults)
+    values, counts = np.unique(as_labels(labels), return_counts=True)
     pixels = {int(value): int(count) for value, count in zip(values, counts, strict=True)}
-    return Pair(image, mask, faults, pixels)
+    return Pair(image, mask, faults, pixels, channels)
 
 
-def _measure_image(content: bytes) -> tuple[tuple[int, int], bool]:
-    """Decodes an image; returns height and width as trained on, and whether EXIF rotates it."""
+def _is_sideways(path: str) -> bool:
     try:
-        with Image.open(BytesIO(content)) as image:
-            # OpenCV, which training uses, fills up the missing part of a truncated file.
-            image.load()
-            is_rotated = image.getexif().get(EXIF_ORIENTATION) in SIDEWAYS
-            width, height = image.size
-    except (UnidentifiedImageError, Image.DecompressionBombError):
-        pixels = mmcv.imfrombytes(content)
-        if pixels is None:
-            raise
-        return pixels.shape[:2], False
-    return ((width, height) if is_rotated else (height, width)), is_rotated
+        with Image.open(BytesIO(fileio.get(path))) as image:
+            return image.getexif().get(EXIF_ORIENTATION) in SIDEWAYS
+    except Exception:  # of a format that Pillow does not read
+        return False
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -6,6 +6,8 @@ from mmseg.models.utils import resize
 from torch import Tensor, nn
 
 from segheads.fusion import fuse
+from segheads.inference.images import ImageReader
+from segheads.segmentors.image_channels import image_channels
 
 
 class DeployedModel(nn.Module):
@@ -18,10 +20,11 @@ class DeployedModel(nn.Module):
         segmentor (nn.Module): ``EncoderDecoder``, ``CascadeEncoderDecoder`` or one derived from
             them, on a CPU. It is switched to evaluation, and a copy is taken of it with its batch
             norms folded into the convolutions (:func:`segheads.fuse`).
-        with_preprocessing (bool): Whether the image is given as it is read, uint8 in the order of
-            channels of the config's data pipeline (BGR, as OpenCV has it, in all configs here),
-            and converted and normalised inside. Else it is given in float32, as the
-            ``data_preprocessor`` yields it. Default: False.
+        with_preprocessing (bool): Whether the image is given as the loading transform of the config
+            yields it, and converted and normalised inside: in the order of channels of the data
+            pipeline (BGR, as OpenCV has it, in all configs here), in uint8 where the config loads 8
+            bits, else in float32, with the values of the files. Without, it is given in float32 as
+            the ``data_preprocessor`` yields it. Default: False.
         with_argmax (bool): Whether class indices are returned instead of logits. Default: False.
     """
 
@@ -30,6 +33,8 @@ class DeployedModel(nn.Module):
     ) -> None:
         super().__init__()
         self.segmentor = fuse(revert_sync_batchnorm(segmentor).eval())
+        form = ImageReader(getattr(segmentor, 'cfg', None)).form
+        self.takes_bytes = with_preprocessing and form.bits == 8
         self.with_preprocessing = with_preprocessing
         self.with_argmax = with_argmax
         self.eval().requires_grad_(False)
@@ -63,11 +68,15 @@ class DeployedModel(nn.Module):
     def example(self, batch: int, height: int, width: int) -> Tensor:
         """Draw images of noise, the same in each call, of the type that ``forward`` takes."""
         generator = torch.Generator().manual_seed(0)
-        first = next(m for m in self.segmentor.backbone.modules() if isinstance(m, nn.Conv2d))
-        shape = (batch, first.in_channels, height, width)
-        if self.with_preprocessing:
+        shape = (batch, image_channels(self.segmentor.backbone), height, width)
+        if self.takes_bytes:
             return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
-        return torch.randn(shape, generator=generator)
+        noise = torch.randn(shape, generator=generator)
+        preprocessor = self.segmentor.data_preprocessor
+        if self.with_preprocessing and preprocessor._enable_normalize:
+            # Noise that is normalised to noise, whatever the unit of the values.
+            return noise * preprocessor.std + preprocessor.mean
+        return noise
 
     @property
     def threshold(self) -> float | None:

@@ -2,6 +2,5 @@
 
 from .drawing import draw
 from .prediction import load, predict
-from .test_outputs import ClassMapHook, OverlayHook
 
-__all__ = ['ClassMapHook', 'OverlayHook', 'draw', 'load', 'predict']
+__all__ = ['draw', 'load', 'predict']

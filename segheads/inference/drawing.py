@@ -1,7 +1,6 @@
 """Class maps drawn over their images, with a legend."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from mmseg.models import BaseSegmentor
@@ -11,6 +10,7 @@ from segheads.mistakes import UserMistake
 
 from .images import ImageLike, read_image
 
+PIXELS_AT_ONCE = 2**20
 BACKGROUND, INK, OUTLINE = 'white', (30, 30, 30), (130, 130, 130)
 
 
@@ -25,7 +25,9 @@ def draw(
 
     Args:
         model (BaseSegmentor): The model that predicted it, for names and colours of the classes.
-        image (ImageLike): The image, as given to :func:`segheads.predict`.
+        image (ImageLike): The image, as given to :func:`segheads.predict`. What is no picture of
+            three channels and 8 bits is shown as :func:`segheads.inference.pictures.as_picture`
+            says.
         class_map (numpy.ndarray): Class indices, (H, W). Pixels of other indices, such as 255 in
             ground truth, show the image.
         opacity (float): 0 shows the image, 1 the colours of the classes only. Default: 0.5.
@@ -38,31 +40,8 @@ def draw(
         UserMistake: If the class map has another size than the image, or ``opacity`` is not in
             [0, 1].
     """
-    return draw_class_map(read_image(image), class_map, model.dataset_meta, opacity, legend)
-
-
-def draw_class_map(
-    pixels: np.ndarray,
-    class_map: np.ndarray,
-    meta: Mapping[str, Any],
-    opacity: float = 0.5,
-    legend: bool = True,
-) -> Image.Image:
-    """Draws a class map over an image that has been read.
-
-    Args:
-        pixels (numpy.ndarray): The image, (H, W, 3) in uint8, red first.
-        class_map (numpy.ndarray): Class indices, (H, W).
-        meta (Mapping): 'classes', the names, and 'palette', the colours of the indices.
-        opacity (float): As for :func:`draw`. Default: 0.5.
-        legend (bool): As for :func:`draw`. Default: True.
-
-    Returns:
-        PIL.Image.Image: The picture.
-
-    Raises:
-        UserMistake: As :func:`draw`.
-    """
+    pixels = read_image(model, image).picture
+    meta = model.dataset_meta
     overlay = Image.fromarray(paint(pixels, class_map, meta['palette'], opacity))
     if not legend:
         return overlay
@@ -98,10 +77,18 @@ def paint(
         )
     if not 0 <= opacity <= 1:
         raise UserMistake(f'the opacity must lie between 0 and 1, but is {opacity}')
-    is_class = (class_map >= 0) & (class_map < len(palette))
-    colours = np.asarray(palette, dtype=np.float32)[np.where(is_class, class_map, 0)]
-    weight = np.where(is_class, np.float32(opacity), 0)[..., None]
-    return np.rint(image + weight * (colours - image)).astype(np.uint8)
+    colours = np.asarray(palette, dtype=np.float32)
+    painted = np.empty_like(image)
+    # By strips: in floating point a large image takes many times the memory of its 8 bits.
+    strip = max(1, PIXELS_AT_ONCE // image.shape[1])
+    for top in range(0, len(image), strip):
+        rows = slice(top, top + strip)
+        classes, pixels = class_map[rows], image[rows]
+        is_class = (classes >= 0) & (classes < len(palette))
+        weight = np.where(is_class, np.float32(opacity), 0)[..., None]
+        mixed = pixels + weight * (colours[np.where(is_class, classes, 0)] - pixels)
+        painted[rows] = np.rint(mixed)
+    return painted
 
 
 def class_areas(class_map: np.ndarray, num_classes: int) -> np.ndarray:

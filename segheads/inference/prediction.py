@@ -15,21 +15,22 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose
 from mmengine.device import get_device
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.models import BaseSegmentor
-from mmseg.registry import MODELS, TRANSFORMS
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 
 from segheads.checkpoints.fit import check_checkpoint_file, load_weights
 from segheads.configs.loading import load_config, require_keys, told_as_mistakes
 from segheads.configs.preflight import check_modules, forget_pretrained
-from segheads.data.checks import leaf_datasets
+from segheads.data.image_files import ImagePipeline
 from segheads.data.meta import dataset_meta
 from segheads.mistakes import UserMistake
+from segheads.segmentors.image_channels import channel_fault
 
-from .images import ImageLike, read_image
+from .images import ImageLike, ImageReader, LoadedImage, test_pipeline
 
 # Batches that wait to be filled, in multiples of their size: sizes of images may all differ.
 WAITING_BATCHES = 4
@@ -93,9 +94,9 @@ def load(
         meta = {}
     else:
         meta = load_weights(model, str(checkpoint), allow_partial=allow_partial)
-    model.dataset_meta = dataset_meta(meta, cfg, model.out_channels)
+    model.dataset_meta = dataset_meta(meta, cfg, model.num_classes)
     # Where MMSegmentation's inference_model looks for it.
-    cfg.setdefault('test_pipeline', _test_pipeline(cfg))
+    cfg.setdefault('test_pipeline', test_pipeline(cfg))
     model.cfg = cfg
     return model.to(target).eval()
 
@@ -105,13 +106,15 @@ def predict(
 ) -> np.ndarray | list[np.ndarray]:
     """Predicts the class of every pixel.
 
-    Images go through the test pipeline of the config, as in evaluation.
+    Images go through the test pipeline of the config, as in evaluation; files are read by its own
+    loading transform, so that the model gets the pixels that it was trained on.
 
     Args:
         model (BaseSegmentor): As :func:`load` or MMSegmentation's ``init_model`` returns it.
         images (ImageLike | Sequence[ImageLike]): One image, or a list or tuple of images of any
-            sizes: paths, images of Pillow, or NumPy arrays whose channels are in the order red,
-            green, blue (see :func:`segheads.inference.images.read_image`).
+            sizes: paths, images of Pillow, NumPy arrays whose channels are in the order red,
+            green, blue (see :class:`segheads.inference.images.ImageReader`), or what
+            :func:`segheads.inference.images.read_image` returns.
         batch_size (int): How many images of one size the model takes at once. Default: 1.
 
     Returns:
@@ -119,19 +122,19 @@ def predict(
         image; for a list of images a list in the same order.
 
     Raises:
-        UserMistake: If an image cannot be read or is too small for the model, or if ``batch_size``
-            is not positive.
+        UserMistake: If an image cannot be read, is too small for the model or has another number
+            of channels, or if ``batch_size`` is not positive.
     """
     if batch_size < 1:
         raise UserMistake(f'batch_size must be 1 or more, but is {batch_size}')
     many = images if isinstance(images, (list, tuple)) else [images]
-    prepare = _preparation(model)
-    prepared = ((index, prepare(read_image(image))) for index, image in enumerate(many))
+    reader = ImageReader(model.cfg)
+    prepare = _preparation(model, reader.pipeline)
+    prepared = ((index, prepare(reader(image))) for index, image in enumerate(many))
     class_maps: list[np.ndarray] = [None] * len(many)
     for batch in batches_of_one_size(prepared, lambda each: each[1]['inputs'].shape, batch_size):
         data = {key: [each[key] for _, each in batch] for key in ('inputs', 'data_samples')}
-        with torch.no_grad():
-            samples = model.test_step(data)
+        samples = _segment(model, data)
         for (index, _), sample in zip(batch, samples, strict=True):
             class_maps[index] = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int64)
     return class_maps if isinstance(images, (list, tuple)) else class_maps[0]
@@ -171,25 +174,24 @@ def _find_device(device: str | None) -> torch.device:
     return found
 
 
-def _test_pipeline(cfg: Config) -> list[dict[str, Any]]:
-    """Returns a copy of what a config does to an image before the model sees it."""
-    steps = cfg.get('test_pipeline')
-    if cfg.get('test_dataloader'):
-        _, dataset = next(leaf_datasets(cfg.test_dataloader.dataset, 'test_dataloader.dataset'))
-        steps = dataset.get('pipeline') or steps
-    default = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
-    return copy.deepcopy(steps or default)
-
-
-def _preparation(model: BaseSegmentor) -> Callable[[np.ndarray], dict[str, Any]]:
-    """Returns what makes the model's input of an RGB image, the test pipeline without files."""
-    steps = [step for step in _test_pipeline(model.cfg) if not str(step['type']).startswith('Load')]
-    steps = [dict(type='LoadImageFromNDArray'), *steps]
-    pipeline = Compose([TRANSFORMS.build(step) for step in steps])
+def _preparation(
+    model: BaseSegmentor, pipeline: ImagePipeline
+) -> Callable[[LoadedImage], dict[str, Any]]:
+    """Returns what makes the model's input of a loaded image."""
     pads = bool(model.data_preprocessor.test_cfg)
+    transforms = pipeline.preparation()
 
-    def prepare(image: np.ndarray) -> dict[str, Any]:
-        prepared = pipeline(dict(img=np.ascontiguousarray(image[..., ::-1])))
+    def prepare(image: LoadedImage) -> dict[str, Any]:
+        prepared = dict(image.results)
+        for transform in transforms:
+            try:
+                prepared = transform(prepared)
+            except Exception as error:  # most transforms are made for three channels of 8 bits
+                shape = 'x'.join(map(str, image.shape))
+                raise UserMistake(
+                    f'{type(transform).__name__} of the test pipeline does not take an image of '
+                    f'{shape} in {image.pixels.dtype}: {str(error).strip().splitlines()[0]}'
+                ) from error
         height, width = prepared['inputs'].shape[1:]
         if min(height, width) < SMALLEST_SIDE and not pads:
             raise UserMistake(
@@ -199,3 +201,15 @@ def _preparation(model: BaseSegmentor) -> Callable[[np.ndarray], dict[str, Any]]
         return prepared
 
     return prepare
+
+
+def _segment(model: BaseSegmentor, data: dict[str, list[Any]]) -> list[SegDataSample]:
+    """Runs the model; where that fails for the number of channels, says so."""
+    try:
+        with torch.no_grad():
+            return model.test_step(data)
+    except RuntimeError as error:
+        fault = channel_fault(model, len(data['inputs'][0]))
+        if fault is None:
+            raise
+        raise UserMistake(fault) from error

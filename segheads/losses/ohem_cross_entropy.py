@@ -6,7 +6,9 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from .tiled_cross_entropy import tiled_cross_entropy
+from segheads.layers.fastest_implementation import AUTO, check_implementation
+
+from .upsampled_comparison import compare_upsampled
 from .upsampling_loss import UpsamplingLoss, labelled_pixels, pixel_accuracy
 
 
@@ -22,16 +24,19 @@ class OHEMCrossEntropyLoss(UpsamplingLoss):
     the number of all pixels; its ``OhemCrossEntropy`` counts ``min_kept`` per batch, and is not a
     ``loss_decode`` that a decode head could call.
 
-    It up-samples the logits by itself, tile by tile: once to choose the pixels, once for the loss.
+    It up-samples the logits by itself: once to choose the pixels, once for the loss.
 
     Args:
         thresh (float): Probability from which a pixel is not hard. Default: 0.7.
         min_kept (int): Number of pixels per image to keep at least. Default: 100000.
         loss_weight (float): Weight of the loss. Default: 1.0.
         loss_name (str): Name of the loss in logs. Default: 'loss_ce'.
+        implementation (str): How it is computed, 'full', 'tiles', 'kernel' or 'auto'; see
+            :func:`segheads.losses.upsampled_comparison.compare_upsampled`. Default: 'auto'.
 
     Raises:
-        ValueError: If ``thresh`` is no probability above 0, or ``min_kept`` is negative.
+        ValueError: If ``thresh`` is no probability above 0, ``min_kept`` is negative, or
+            ``implementation`` is none of these.
     """
 
     def __init__(
@@ -40,6 +45,7 @@ class OHEMCrossEntropyLoss(UpsamplingLoss):
         min_kept: int = 100000,
         loss_weight: float = 1.0,
         loss_name: str = 'loss_ce',
+        implementation: str = AUTO,
     ) -> None:
         super().__init__(loss_weight, loss_name)
         if not 0 < thresh <= 1:
@@ -52,6 +58,7 @@ class OHEMCrossEntropyLoss(UpsamplingLoss):
             )
         self.thresh = thresh
         self.min_kept = min_kept
+        self.implementation = check_implementation(implementation, type(self).__name__)
 
     def loss_and_accuracy(
         self,
@@ -83,9 +90,10 @@ class OHEMCrossEntropyLoss(UpsamplingLoss):
                 'OHEMCrossEntropyLoss chooses the pixels by itself: remove the sampler of the head.'
             )
         labelled = labelled_pixels(labels, logits.shape[1], ignore_index)
-        _, losses, correct = tiled_cross_entropy(logits.detach(), labels, labelled, align_corners)
+        settings = align_corners, self.implementation
+        _, losses, correct = compare_upsampled(logits.detach(), labels, labelled, *settings)
         kept = self._kept(losses, labelled)
-        total, *_ = tiled_cross_entropy(logits, labels, kept, align_corners)
+        total, *_ = compare_upsampled(logits, labels, kept, *settings)
         loss = self.loss_weight * total / kept.sum().clamp(min=1)
         return loss, pixel_accuracy(correct, labelled)
 

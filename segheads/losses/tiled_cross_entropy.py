@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.nn import functional as F
 
 from segheads.layers.tiled_resize import bilinear_tiles
 
@@ -31,7 +32,25 @@ def tiled_cross_entropy(
         losses (B, H, W) without weight and without gradient, 0 where a pixel has no weight;
         whether a pixel's label has the highest score, (B, H, W).
     """
+    # A matrix product would spread what is not finite over a whole tile.
+    if logits.device.type == 'cpu' and not logits.isfinite().all():
+        return _full_size_cross_entropy(logits, labels, weight, align_corners)
     return _TiledCrossEntropy.apply(logits, labels, weight, align_corners)
+
+
+def _full_size_cross_entropy(
+    logits: Tensor, labels: Tensor, weight: Tensor, align_corners: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute the same as MMSegmentation does."""
+    with torch.autocast(logits.device.type, enabled=False):
+        scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        scores = F.interpolate(
+            scores, labels.shape[1:], mode='bilinear', align_corners=align_corners
+        )
+        labels = labels.long().clamp(0, scores.shape[1] - 1)
+        losses = F.cross_entropy(scores, labels, reduction='none').masked_fill(weight == 0, 0)
+        total = (losses * weight.to(scores.dtype)).sum()
+    return total, losses.detach(), scores.argmax(dim=1) == labels
 
 
 class _TiledCrossEntropy(torch.autograd.Function):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -16,6 +17,8 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 from segheads.configs.preflight import check_data, check_modules, ignored_labels
+from segheads.data.checks import leaf_datasets
+from segheads.inference.images import ImageReader
 from segheads.inference.prediction import load
 from segheads.mistakes import UserMistake
 
@@ -72,6 +75,8 @@ class ModelOnData:
         self.ignore_indices = ignored_labels(config, self.split)
         self.device = get_device()
         self.model = load(config, checkpoint, self.device)
+        _, dataset = next(leaf_datasets(config[f'{self.split}_dataloader'].dataset, ''))
+        self.reader = ImageReader(Config(dict(test_pipeline=dataset.get('pipeline'))))
 
     def predict(self, index: int) -> tuple[np.ndarray, np.ndarray, str]:
         """Segments an image.
@@ -86,6 +91,19 @@ class ModelOnData:
             UserMistake: If the data has no ground truth.
         """
         return self._segment(index)[:3]
+
+    def picture(self, path: str, size: tuple[int, int]) -> np.ndarray:
+        """Reads an image as the model does, for the eye.
+
+        Args:
+            path (str): Its path, or any address that MMEngine reads.
+            size (tuple[int, int]): Height and width of its class map.
+
+        Returns:
+            np.ndarray: RGB image of shape (H, W, 3).
+        """
+        picture = self.reader(path).picture
+        return picture if picture.shape[:2] == size else mmcv.imresize(picture, size[::-1])
 
     def evaluate(
         self, num_images: int | None, track: Callable[[Sequence[int]], Iterable[int]]

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from segheads.configs.preflight import forget_pretrained
+from segheads.segmentors.image_channels import image_channels
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def model_cost(model: Mapping[str, Any], image_size: tuple[int, int]) -> ModelCo
     segmentor = revert_sync_batchnorm(MODELS.build(model)).eval().to('meta')
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
-        segmentor(torch.empty(1, 3, *image_size, device='meta'))
+        channels = image_channels(segmentor.backbone)
+        segmentor(torch.empty(1, channels, *image_size, device='meta'))
     auxiliary = getattr(segmentor, 'auxiliary_head', None)
     return ModelCost(
         parameters=_count(segmentor) - (_count(auxiliary) if auxiliary is not None else 0),

@@ -16,7 +16,7 @@ from segheads.version import __version__
 
 from .evaluation import Evaluation, ModelOnData
 from .model_cost import ModelCost
-from .pictures import css_colours, data_address, read_image
+from .pictures import css_colours, data_address
 from .plots import Plots
 from .run_log import RunLog
 from .template import PAGE, STYLE
@@ -285,7 +285,7 @@ def _picture_row(runs: Sequence[ReportedRun], position: int) -> list[dict[str, s
     predictions = []
     for run in runs:
         prediction, truth, address = run.model.predict(index)
-        image = read_image(address, truth.shape)
+        image = run.model.picture(address, truth.shape)
         palette = np.array(run.model.dataset.metainfo['palette'], np.uint8)
         score = 100 * run.evaluation.image_scores[position]
         caption = f'{run.name}: mIoU {score:.1f} %'

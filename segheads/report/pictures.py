@@ -4,25 +4,10 @@ import base64
 from collections.abc import Sequence
 from io import BytesIO
 
-import mmcv
 import numpy as np
 from PIL import Image
 
 WIDTH = 480
-
-
-def read_image(path: str, size: tuple[int, int]) -> np.ndarray:
-    """Reads an image as RGB.
-
-    Args:
-        path (str): Its path, or any address that MMEngine reads.
-        size (tuple[int, int]): Height and width of its class map.
-
-    Returns:
-        np.ndarray: RGB image of shape (H, W, 3).
-    """
-    image = mmcv.imread(path, channel_order='rgb')
-    return image if image.shape[:2] == size else mmcv.imresize(image, size[::-1])
 
 
 def data_address(image: np.ndarray) -> str:

@@ -68,7 +68,7 @@ def read_run(folder: str) -> RunLog:
     if not sessions:
         raise UserMistake(
             f'{folder} holds no run: there is no log */vis_data/scalars.json in it; give the work '
-            'directory of tools/train.py, such as work_dirs/NAME_OF_CONFIG'
+            'directory of segheads train, such as work_dirs/NAME_OF_CONFIG'
         )
     training: dict[int, dict[str, Any]] = {}
     validation: dict[int, dict[str, Any]] = {}
@@ -133,7 +133,7 @@ def _read_config(sessions: Sequence[Path]) -> Config:
     if path is None:
         raise UserMistake(
             f'{sessions[-1].parent} holds no config; there should be {dumped[-1]}, which '
-            'tools/train.py wrote'
+            'segheads train wrote'
         )
     try:
         return Config.fromfile(path)

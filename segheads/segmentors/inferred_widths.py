@@ -8,8 +8,8 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from segheads.configs.registered_types import type_name, type_of
 from segheads.mistakes import UserMistake
+from segheads.registered_types import type_name, type_of
 
 # Small, and square, so that channels in the last dimension are noticed.
 IMAGE_SIZE = 64

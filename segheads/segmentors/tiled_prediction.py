@@ -1,6 +1,7 @@
 """Class maps without logits at the resolution of the image."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from mmengine.model import BaseTTAModel
@@ -10,8 +11,12 @@ from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_module_registration_hook
 
+from segheads.configs.windows import check_windows
 from segheads.heads.low_resolution import KEEP_LOW_RESOLUTION
-from segheads.layers.tiled_resize import resize_weights, tiles
+from segheads.layers.fastest_implementation import AUTO, check_implementation
+from segheads.layers.tiled_resize import Tile, resize_weights, tiles
+
+from .fastest_class_map import fastest_class_map
 
 
 class TiledPrediction:
@@ -27,6 +32,9 @@ class TiledPrediction:
     The result has no ``seg_logits``. They are kept, and computed as MMSegmentation does, with
     ``test_cfg=dict(keep_logits=True)``, in test-time augmentation, which averages them, and of
     heads with a single output (``out_channels=1``), which is compared with a threshold.
+
+    How a class map is computed may be chosen with ``test_cfg=dict(implementation=...)``; see
+    :func:`segheads.segmentors.fastest_class_map.fastest_class_map`.
     """
 
     is_augmented = False
@@ -43,8 +51,10 @@ class TiledPrediction:
             list[SegDataSample]: One per image, with the class map ``pred_sem_seg`` (1, H, W).
 
         Raises:
+            UserMistake: As :func:`segheads.configs.windows.check_windows`.
             ValueError: If ``mode`` of ``test_cfg`` is neither 'whole' nor 'slide', or if images
-                are flipped otherwise than 'horizontal' or 'vertical'.
+                are flipped otherwise than 'horizontal' or 'vertical', or if ``implementation`` of
+                ``test_cfg`` is unknown.
         """
         keep_logits = self.is_augmented or self.test_cfg.get('keep_logits', False)
         if keep_logits or self.out_channels == 1:
@@ -69,12 +79,14 @@ class TiledPrediction:
             _window_weights(logits.new_ones(cells // len(windows)), windows, self.align_corners)
             for cells, windows in zip(logits.shape[2:], (rows, columns), strict=True)
         )
+        implementation = check_implementation(self.test_cfg.get('implementation', AUTO), 'test_cfg')
         results = data_samples or [SegDataSample() for _ in metas]
         for result, image_logits, meta in zip(results, logits, metas, strict=True):
             weights = row_weights, column_weights
             if data_samples is not None:
                 weights = self._weights_of_original(*weights, meta)
-            result.set_data(dict(pred_sem_seg=PixelData(data=class_map(image_logits, *weights))))
+            classes = fastest_class_map(image_logits, *weights, class_map, implementation)
+            result.set_data(dict(pred_sem_seg=PixelData(data=classes)))
         return results
 
     def _predict_whole(
@@ -94,6 +106,7 @@ class TiledPrediction:
         self, inputs: Tensor, metas: Sequence[dict]
     ) -> tuple[Tensor, list[slice], list[slice]]:
         """Predict the logits of overlapping windows, side by side in one map."""
+        check_windows(self.test_cfg)
         rows, columns = (
             _windows(*side)
             for side in zip(
@@ -157,11 +170,42 @@ def class_map(logits: Tensor, row_weights: Tensor, column_weights: Tensor) -> Te
         1, row_weights.shape[1], column_weights.shape[1], dtype=torch.long, device=logits.device
     )
     weights = row_weights[row_order].t(), column_weights[column_order].t()
+    unreached = scores
+    if not scores.isfinite().all():
+        unreached = scores.nan_to_num(0, 0, 0)
     # Autocast would turn the matrix products to 16 bits.
     with torch.autocast(logits.device.type, enabled=False):
         for tile in tiles(*weights, channels=len(logits)):
-            classes[0, tile.rows, tile.columns] = tile.resize(scores).argmax(dim=2)
+            values = tile.resize(unreached)
+            if unreached is not scores:
+                values += _nonfinite_values(tile, scores)
+            classes[0, tile.rows, tile.columns] = values.argmax(dim=2)
     return classes
+
+
+def _nonfinite_values(tile: Tile, scores: Tensor) -> Tensor:
+    """Find what the scores that are not finite make of the pixels that they reach, and of no other.
+
+    A product of matrices would make all pixels NaN that share a band with them: 0 times infinity.
+
+    Args:
+        tile (Tile): The tile.
+        scores (Tensor): The map (h, w, C).
+
+    Returns:
+        Tensor: Infinities and NaN where pixels are reached, else 0; (rows, columns, C).
+    """
+    reach = replace(
+        tile,
+        row_weights=(tile.row_weights != 0).to(scores.dtype),
+        column_weights=(tile.column_weights != 0).to(scores.dtype),
+    )
+    values = torch.zeros_like(reach.resize(scores.new_zeros(scores.shape)))
+    for value in (float('inf'), float('-inf'), float('nan')):
+        is_value = scores.isnan() if value != value else scores == value
+        # Infinity minus infinity is NaN, as in a sum of weighted scores.
+        values += torch.where(reach.resize(is_value.to(scores.dtype)) > 0, value, 0)
+    return values
 
 
 def _windows(extent: int, window: int, stride: int) -> list[slice]:

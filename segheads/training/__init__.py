@@ -1,8 +1,11 @@
 """What surrounds the model in a run: precision, processes, saving, resuming, compilation."""
 
 from .compilation import CompileHook
+from .console import ConsoleHook
 from .fine_tuning import FineTuneHook
+from .interruption import InterruptionHook
 from .precision import AutocastOptimWrapper
+from .predictions import SavePredictionsHook
 from .resumable_loop import ResumableTrainLoop
 from .saving import AtomicCheckpointHook
 
@@ -10,6 +13,9 @@ __all__ = [
     'AtomicCheckpointHook',
     'AutocastOptimWrapper',
     'CompileHook',
+    'ConsoleHook',
     'FineTuneHook',
+    'InterruptionHook',
     'ResumableTrainLoop',
+    'SavePredictionsHook',
 ]

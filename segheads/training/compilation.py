@@ -1,6 +1,8 @@
 """``torch.compile`` for the networks of a segmentor."""
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from mmseg.models.segmentors import BaseSegmentor
 from mmseg.registry import HOOKS
 from torch import nn
 
-from segheads.configs.registered_types import is_type
+from segheads.registered_types import is_type
 
 
 @HOOKS.register_module()
@@ -67,7 +69,41 @@ def compile_network(network: nn.Module, **options: Any) -> None:
     # PCAA's loss needs more than its forward gives; both call `_decode`.
     method = '_decode' if hasattr(network, '_decode') else 'forward'
     if method not in vars(network):
-        setattr(network, method, torch.compile(getattr(network, method), **options))
+        setattr(network, method, CompiledMethod(network, method, options))
+
+
+class CompiledMethod:
+    """A method of a network, compiled, that belongs to a copy of the network once that is copied.
+
+    What :func:`torch.compile` returns goes on to run the network that it was made of, and cannot
+    be pickled.
+
+    Args:
+        network (nn.Module): The network.
+        name (str): Name of the method.
+        options (dict): Arguments of :func:`torch.compile`.
+    """
+
+    def __init__(self, network: nn.Module, name: str, options: dict[str, Any]) -> None:
+        self.network = network
+        self.name = name
+        self.options = options
+
+    @cached_property
+    def compiled(self) -> Callable[..., Any]:
+        """What runs: made when it is first needed, because a copy is incomplete before."""
+        method = getattr(type(self.network), self.name).__get__(self.network)
+        return torch.compile(method, **self.options)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the method."""
+        return self.compiled(*args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> 'CompiledMethod':
+        return CompiledMethod(copy.deepcopy(self.network, memo), self.name, self.options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(network=self.network, name=self.name, options=self.options)
 
 
 def request_compilation(cfg: Config, compiled: bool) -> None:

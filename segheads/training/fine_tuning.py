@@ -3,14 +3,14 @@
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.logging import print_log
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
 from segheads.checkpoints.fit import bare_model, unfit_weights
-from segheads.mistakes import UserMistake
+from segheads.mistakes import UserMistake, tell
 
 # MMSegmentation's name for the classifier of any head, and the one that PCAA has in addition.
 CLASSIFIERS = ('conv_seg', 'class_activation')
@@ -53,15 +53,33 @@ class FineTuneHook(Hook):
                 f'classifiers ({", ".join(new)}) may differ, so give the config that it was '
                 'trained with, and change num_classes in it'
             )
-        print_log(
-            f'Fine-tuning: every weight is loaded but those of {", ".join(new)}, which start anew.',
-            logger='current',
+        tell(
+            f'Fine-tuning: every weight is loaded but those of {", ".join(new)}, which start anew.'
         )
 
     def before_train(self, runner: Runner) -> None:
         """Lets the classifiers load weights again."""
         while self.handles:
             self.handles.pop().remove()
+
+
+def start_from_other_classes(cfg: Config, checkpoint: str) -> None:
+    """Lets a run start from a checkpoint, but with new classifiers.
+
+    Args:
+        cfg (Config): The config of the run; it is changed in place.
+        checkpoint (str): The checkpoint.
+
+    Raises:
+        UserMistake: If the run is to be resumed.
+    """
+    if cfg.resume:
+        raise UserMistake(
+            '--fine-tune starts a run and --resume continues one: to continue, leave --fine-tune '
+            'out'
+        )
+    cfg.load_from = checkpoint
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='FineTuneHook')]
 
 
 def find_classifiers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:

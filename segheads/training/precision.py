@@ -11,8 +11,8 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import nn
 
-from segheads.configs.registered_types import set_type, type_name, type_of
 from segheads.mistakes import UserMistake
+from segheads.registered_types import set_type, type_name, type_of
 
 
 @OPTIM_WRAPPERS.register_module()

@@ -13,21 +13,14 @@ from mmseg.registry import MODELS
 from torch import distributed
 from torch.nn import SyncBatchNorm
 
-from segheads.configs.registered_types import is_type, set_type
 from segheads.mistakes import UserMistake
+from segheads.ranks import local_rank
+from segheads.registered_types import is_type, set_type
 
 # Under which the processes of a run find what one of them has to say.
 LAST_WORDS = 'segheads/last_words'
 
 RANK_VARIABLES = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
-
-
-def local_rank() -> int:
-    """Returns the number of this process among those of its machine, 0 if it is alone."""
-    for variable in ('LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK'):
-        if variable in os.environ:
-            return int(os.environ[variable])
-    return 0
 
 
 def check_launcher(launcher: str, given_local_rank: int | None = None) -> None:
@@ -49,8 +42,8 @@ def check_launcher(launcher: str, given_local_rank: int | None = None) -> None:
     if RANK_VARIABLES[launcher] not in os.environ:
         raise UserMistake(
             f'--launcher {launcher} expects to be started by it, but the variable '
-            f'{RANK_VARIABLES[launcher]} is not set; use tools/dist_*.sh or tools/slurm_*.sh, or '
-            'leave --launcher out to run in one process'
+            f'{RANK_VARIABLES[launcher]} is not set; use `segheads train --processes N`, '
+            'tools/dist_*.sh or tools/slurm_*.sh, or leave --launcher out to run in one process'
         )
     if get_device() == 'cuda' and local_rank() >= torch.cuda.device_count():
         raise UserMistake(

@@ -14,7 +14,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import LOOPS
 from torch.utils.data import BatchSampler, Dataset, Sampler
 
-from segheads.configs.registered_types import set_type, type_of
+from segheads.registered_types import set_type, type_of
 
 # The first number of every key, so that data and model never share random numbers.
 DATA, MODEL = 0, 1

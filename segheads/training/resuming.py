@@ -1,16 +1,13 @@
 """From which checkpoint an interrupted run continues."""
 
-import logging
 import re
 import zipfile
 import zlib
 from pathlib import Path
 
-from mmengine.logging import print_log
+from segheads.mistakes import UserMistake, tell
+from segheads.ranks import local_rank
 
-from segheads.mistakes import UserMistake
-
-from .processes import local_rank
 from .saving import LAST_CHECKPOINT
 
 NAME = re.compile(r'(?P<before>.*?)(?P<step>\d+)(?P<after>\D*)')
@@ -40,11 +37,7 @@ def latest_checkpoint(work_dir: str) -> str | None:
     for candidate in _earlier_checkpoints(named, work_dir):
         if damage(candidate) is None:
             if local_rank() == 0:
-                print_log(
-                    f'--resume: {reason}; continuing from {candidate}, the newest sound one.',
-                    logger='current',
-                    level=logging.WARNING,
-                )
+                tell(f'--resume: {reason}; continuing from {candidate}, the newest sound one.')
             return str(candidate)
     if not note.is_file():
         return None

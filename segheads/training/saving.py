@@ -1,81 +1,28 @@
 """Checkpoints that are complete or not there, whatever ends the run that writes them."""
 
-import os
+import re
 import shutil
 import tempfile
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
+from torch import Tensor
 
-from segheads.configs.registered_types import set_type, type_of
 from segheads.mistakes import UserMistake
+from segheads.registered_types import set_type, type_of
 
-BACKEND = 'atomic'
+from .accumulation import GRADIENTS, accumulated_gradients, set_gradients
+from .atomic_files import BACKEND, remove_unfinished, write_atomically
+
 LAST_CHECKPOINT = 'last_checkpoint'  # MMEngine's name of the file that names a checkpoint.
-UNFINISHED = '.unfinished'
-
-
-def write_atomically(content: bytes, path: str | Path) -> None:
-    """Writes a file so that at every instant there is the old content or the new, and no part.
-
-    The content goes to a hidden file in the same folder, reaches the disk, and is then renamed.
-
-    Args:
-        content (bytes): The content of the file.
-        path (str | Path): The file. Its folder is made if it is missing.
-
-    Raises:
-        OSError: If the disk is full or the folder cannot be written; the file is as it was.
-    """
-    path = Path(path)
-    # With the number of the process: two runs in one folder must not write into each other's file.
-    unfinished = path.with_name(f'.{path.name}.{os.getpid()}{UNFINISHED}')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open('wb') as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Brings a renaming to the disk, on systems that open folders."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-@register_backend(BACKEND)
-class AtomicBackend(LocalBackend):
-    """MMEngine's backend for local files, with :func:`write_atomically` for writing."""
-
-    def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Writes bytes.
-
-        Args:
-            obj (bytes): The content of the file.
-            filepath (str | Path): The file.
-        """
-        write_atomically(obj, filepath)
 
 
 @HOOKS.register_module()
@@ -93,8 +40,30 @@ class AtomicCheckpointHook(CheckpointHook):
         super().__init__(*args, **kwargs)
         has_backend = self.backend_args is not None or self.file_client_args is not None
         self.is_local = not has_backend and '://' not in str(self.out_dir or '')
+        self.gradients: dict[str, Tensor] = {}
+        self.resumed_gradients: dict[str, Tensor] | None = None
         if self.is_local:
             self.backend_args = dict(backend=BACKEND)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Keeps gradients that the resumed run had accumulated when it was saved.
+
+        Args:
+            runner (Runner): The runner of the training process.
+            checkpoint (dict): The checkpoint.
+        """
+        if runner._resume:
+            self.resumed_gradients = checkpoint.get(GRADIENTS)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Adds the gradients that are accumulated at present, where the optimiser is saved too.
+
+        Args:
+            runner (Runner): The runner of the training process.
+            checkpoint (dict): The checkpoint; it is changed in place.
+        """
+        if 'optimizer' in checkpoint and self.gradients:
+            checkpoint[GRADIENTS] = self.gradients
 
     def before_train(self, runner: Runner) -> None:
         """Makes room for checkpoints before the first iteration.
@@ -107,10 +76,13 @@ class AtomicCheckpointHook(CheckpointHook):
                 no room for one.
         """
         super().before_train(runner)
+        self._forget_files_of_others(runner)
+        if self.resumed_gradients:
+            set_gradients(runner.model, self.resumed_gradients)
+            self.resumed_gradients = None
         if self.is_local and is_main_process():
             check_output_folder(self.out_dir)
-            for unfinished in Path(self.out_dir).glob(f'.*{UNFINISHED}'):
-                unfinished.unlink(missing_ok=True)
+            remove_unfinished(self.out_dir)
             check_free_space(self.out_dir, checkpoint_size(runner, self.save_optimizer))
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
@@ -121,6 +93,7 @@ class AtomicCheckpointHook(CheckpointHook):
             # With the expired ones: if this run dies before it removes them, the next one does.
             runner.message_hub.update_info('keep_ckpt_ids', steps)
         runner.message_hub.update_info('last_ckpt', path)
+        self.gradients = accumulated_gradients(runner)
         with _explained(runner.work_dir):
             runner.save_checkpoint(
                 self.out_dir,
@@ -168,8 +141,35 @@ class AtomicCheckpointHook(CheckpointHook):
             self.best_ckpt_path_dict = paths
 
     def _remove(self, path: str) -> None:
-        if is_main_process() and self.file_backend.isfile(path):
+        if is_main_process() and self._is_own(path) and self.file_backend.isfile(path):
             self.file_backend.remove(path)
+
+    def _is_own(self, path: str) -> bool:
+        """Tells whether a file lies in this run's folder under a name that this hook gives.
+
+        Paths of earlier checkpoints come from the checkpoint that was resumed, which may say
+        anything.
+        """
+        folder, _, name = str(path).replace('\\', '/').rpartition('/')
+        step = re.sub(r'\\\{[^}]*\}', r'\\d+', re.escape(self.filename_tmpl))
+        # Until the first validation 'auto' stands for the first metric that there will be.
+        keys = getattr(self, 'key_indicators', None) or []
+        best = '|'.join(
+            r'[^/]+' if key == 'auto' else re.escape(key.replace('/', '_')) for key in keys
+        )
+        if not re.fullmatch(rf'(best_({best})_)?{step}', name):
+            return False
+        if not self.is_local:
+            return folder == str(self.out_dir).rstrip('/')
+        return Path(folder).resolve() == Path(self.out_dir).resolve()
+
+    def _forget_files_of_others(self, runner: Runner) -> None:
+        """Lets a resumed run know no best checkpoint that is not its own."""
+        if not self.save_best:
+            return
+        known = self._best_checkpoints()
+        own = {key: path if path and self._is_own(path) else None for key, path in known.items()}
+        self._set_best_checkpoints(own)
 
 
 def save_atomically(cfg: Config) -> None:

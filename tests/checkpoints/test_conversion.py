@@ -8,14 +8,14 @@ from head_cases import HEADS
 from mmengine.runner import load_checkpoint
 from mmseg.registry import MODELS
 from nvidia_mit import in_nvidias_names
-from tiny_run import load_tool, sentence
+from tiny_run import command, sentence
 from torch import Tensor, nn
 
 from segheads.checkpoints import CheckpointError, read_checkpoint
 from segheads.checkpoints.conversion import convert_weights
 from segheads.checkpoints.recognition import OURS, Recognised, recognise
 
-tool = load_tool('model_converters/convert')
+run_convert = command('convert')
 METHODS = {
     'ccaseg-mit': 'CCASeg',
     'ccaseg-mscan': 'CCASeg',
@@ -51,7 +51,7 @@ def test_a_converted_head_computes_the_same(
     head = head_of(case)
     source, target = tmp_path / 'released.pth', tmp_path / f'ours{suffix}'
     torch.save(dict(state_dict=release(case, head), meta=dict(dataset_meta=CLASSES)), source)
-    tool.main([str(source), str(target)])
+    run_convert([str(source), str(target)])
     told = capsys.readouterr().out
     assert f'is {METHODS[case]}, its names as released' in told
 
@@ -121,7 +121,7 @@ def test_another_method_is_refused(tmp_path: Path) -> None:
         recognise(names)
     assert 'is of none of CCASeg, CGRSeg, CCSNet, PCAA, SASFormer, MiT' in str(refused.value)
     torch.save({name: torch.ones(1) for name in names}, tmp_path / 'other.pth')
-    told = sentence(tool.main, [str(tmp_path / 'other.pth'), str(tmp_path / 'out.pth')])
+    told = sentence(run_convert, [str(tmp_path / 'other.pth'), str(tmp_path / 'out.pth')])
     assert told.startswith(f'{tmp_path}/other.pth cannot be converted: it is of none of')
 
 
@@ -133,6 +133,6 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         'missing/out.pth': 'does not exist; create it first',
     }.items():
         with pytest.raises((ValueError, FileNotFoundError), match=reason):
-            tool.main([str(tmp_path / 'in.pth'), str(tmp_path / target)])
+            run_convert([str(tmp_path / 'in.pth'), str(tmp_path / target)])
     assert read_checkpoint(tmp_path / 'in.pth')
     assert [path.name for path in tmp_path.iterdir()] == ['in.pth']

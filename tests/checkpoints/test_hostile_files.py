@@ -3,6 +3,7 @@
 import random
 import re
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -139,3 +140,39 @@ def test_init_cfg_runs_nothing(tmp_path: Path, canary: Path) -> None:
     with pytest.raises(CheckpointError, match='pathlib.Path'):
         Encoder().init_weights()
     assert not canary.exists()
+
+
+@pytest.mark.parametrize('extra', ['DATA.PKL', 'Data/0', 'data.pkl'])
+def test_no_two_records_differ_by_capitals_only(extra: str, tmp_path: Path, canary: Path) -> None:
+    torch.save(dict(state_dict=WEIGHTS), tmp_path / 'good.pth')
+    with zipfile.ZipFile(tmp_path / 'good.pth') as good:
+        records = {entry.filename.partition('/')[2]: good.read(entry) for entry in good.infolist()}
+    path = tmp_path / 'twins.pth'
+    with zipfile.ZipFile(path, 'w') as twins, warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        for name, content in records.items():
+            twins.writestr(f'archive/{name}', content)
+        twins.writestr(f'archive/{extra}', records['data.pkl'])
+    refusal(path, canary)
+
+
+@pytest.mark.parametrize('change', ['capitals', 'second folder', 'comment', 'prefix', 'constants'])
+def test_archives_that_torch_save_does_not_write(change: str, tmp_path: Path, canary: Path) -> None:
+    torch.save(dict(state_dict=WEIGHTS), tmp_path / 'good.pth')
+    with zipfile.ZipFile(tmp_path / 'good.pth') as good:
+        records = {entry.filename.partition('/')[2]: good.read(entry) for entry in good.infolist()}
+    if change == 'capitals':
+        records = {name.upper(): content for name, content in records.items()}
+    path = tmp_path / 'odd.pth'
+    with zipfile.ZipFile(path, 'w') as odd:
+        for name, content in records.items():
+            odd.writestr(f'archive/{name}', content)
+        if change == 'second folder':
+            odd.writestr('other/data.pkl', records['data.pkl'])
+        if change == 'comment':
+            odd.comment = b'PK'
+        if change == 'constants':
+            odd.writestr('archive/CONSTANTS.PKL', b'')
+    if change == 'prefix':
+        path.write_bytes(b'PK\x03\x04' + bytes(60) + path.read_bytes())
+    refusal(path, canary)

@@ -120,7 +120,7 @@ def test_trust_ends_with_its_block(hostile: Path, tmp_path: Path) -> None:
 
 def test_the_config_of_an_old_checkpoint_is_kept_as_a_text(tmp_path: Path) -> None:
     torch.save(dict(state_dict={}, meta=dict(config='import os')), tmp_path / 'old.pth')
-    assert read_checkpoint(tmp_path / 'old.pth')['meta'] == dict(cfg='import os')
+    assert read_checkpoint(tmp_path / 'old.pth')['meta'] == dict(config_text='import os')
 
 
 ENCODER = {'stem.weight': torch.ones(1)}

@@ -8,11 +8,11 @@ import pytest
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
-from tiny_run import load_tool, sentence, write_workspace
+from tiny_run import command, sentence, write_workspace
 
 from segheads.data.scan import DatasetScanner
 
-check_dataset = load_tool('check_dataset').main
+check_dataset = command('check')
 KEY = 'train_dataloader.dataset'
 
 
@@ -60,14 +60,15 @@ def test_damaged_files(workspace, capsys):
     Path('data/images/train/3.png').write_bytes(b'')
     printed = faults(capsys, '--splits', 'train')
     assert '2 images that cannot be read' in printed
-    assert 'data/images/train/0.png: ' in printed and 'data/images/train/3.png: ' in printed
+    assert 'data/images/train/0.png cannot be read as an image: it is damaged' in printed
+    assert 'data/images/train/3.png cannot be read as an image: it is empty' in printed
     assert '1 masks that cannot be read\n    data/annotations/train/1.png: ' in printed
     assert '1 images without a mask\n    data/images/train/2.png: ' in printed
     assert '4 faults' in printed and 'val_dataloader' not in printed
 
 
 def test_a_truncated_photograph(workspace, capsys):
-    """OpenCV reads it and fills up the rest, so that training would not notice."""
+    """OpenCV before 5 fills up the rest, so that training would not notice."""
     options = ['--cfg-options', f'{KEY}.img_suffix=.jpg']
     for path in Path('data/images/train').iterdir():
         pixels = np.random.default_rng(0).integers(0, 255, (40, 48, 3), np.uint8)
@@ -75,7 +76,7 @@ def test_a_truncated_photograph(workspace, capsys):
     check_dataset(['tiny.py', *options, '--splits', 'train'])
     damaged = Path('data/images/train/2.jpg')
     damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size // 2])
-    assert 'data/images/train/2.jpg: image file is truncated' in faults(
+    assert 'data/images/train/2.jpg cannot be read as an image' in faults(
         capsys, '--splits', 'train', *options
     )
 
@@ -152,7 +153,17 @@ def test_masks_that_hold_no_class_ids(workspace, capsys):
     write_mask('data/annotations/train/1.png', columns(0, 300), np.uint16)
     printed = faults(capsys)
     assert 'data/annotations/train/0.png has 3 channels' in printed
-    assert 'data/annotations/train/1.png has 0 to 300' in printed
+    assert 'data/annotations/train/1.png has 300' in printed
+
+
+def test_masks_of_floating_point_numbers(workspace, capsys):
+    for index, labels in enumerate([columns(0, 2), columns(0, 2) + 0.5]):
+        Image.fromarray(labels.astype(np.float32)).save(f'data/annotations/train/{index}.tif')
+        Path(f'data/annotations/train/{index}.png').unlink()
+        Path(f'data/annotations/train/{index}.tif').rename(f'data/annotations/train/{index}.png')
+    printed = faults(capsys)
+    assert '0.png holds' not in printed
+    assert '1.png holds numbers that are not whole, as float32' in printed
 
 
 def test_what_does_not_stop_training(workspace, capsys):
@@ -186,7 +197,7 @@ def test_every_data_set_is_checked_when_the_first_is_missing(workspace, capsys):
 
 def test_more_classes_than_the_head_has(workspace, capsys):
     printed = faults(capsys, '--cfg-options', 'model.decode_head.num_classes=2')
-    assert 'has 3 classes, but model.decode_head tells 2 apart' in printed
+    assert 'has 3 classes, but model.decode_head.num_classes is 2' in printed
 
 
 def test_mistakes_in_the_command(workspace):

@@ -8,15 +8,15 @@ from hostile_files import Call
 from mmengine.config import Config
 from mmseg.apis import init_model
 from nvidia_mit import in_nvidias_names
-from tiny_run import FROM_SCRATCH, forget_visualizers, load_tool, write_workspace
+from tiny_run import FROM_SCRATCH, command, forget_visualizers, write_workspace
 from torch import Tensor
 
 from segheads.checkpoints import CheckpointError, read_checkpoint
 from segheads.mistakes import UserMistake, sentence_for
 
-run_train = load_tool('train').main
-run_test = load_tool('test').main
-run_convert = load_tool('model_converters/convert').main
+run_train = command('train')
+run_test = command('test')
+run_convert = command('convert')
 STILL = ['--cfg-options', 'optim_wrapper.optimizer.lr=0.0', 'train_cfg.val_interval=5']
 SOURCE = 'work_dirs/tiny/iter_2.pth'
 

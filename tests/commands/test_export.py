@@ -5,12 +5,13 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
-from tiny_run import load_tool, sentence, write_workspace
+from tiny_run import command, sentence, write_workspace
 
-from segheads.commands.command_line import run_tool
+from segheads.commands import run_and_exit
+from segheads.export import exporting
 from segheads.export.comparison import Difference
 
-tool = load_tool('export')
+run_export = command('export')
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def workspace(tmp_path: Path, monkeypatch) -> Path:
 
 
 def test_exports_and_compares(workspace: Path, capsys) -> None:
-    tool.main(['tiny.py', 'last.pth', '--format', 'torchscript', '--with-preprocessing'])
+    run_export(['tiny.py', 'last.pth', '--format', 'torchscript', '--with-preprocessing'])
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(' ')[0] for line in lines if 'largest difference' in line] == [
         '1x65x97',
@@ -43,12 +44,12 @@ def test_exports_and_compares(workspace: Path, capsys) -> None:
 
 def test_keeps_no_file_that_differs(workspace: Path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(
-        tool, 'compare', lambda model, exported: iter([Difference((1, 65, 97), 0.5, 2.0, 7)])
+        exporting, 'compare', lambda model, exported: iter([Difference((1, 65, 97), 0.5, 2.0, 7)])
     )
     Path('old.torchscript').write_text('what was there before')
     arguments = ['tiny.py', 'last.pth', '--format', 'torchscript', '--out', 'old.torchscript']
     with pytest.raises(SystemExit) as end:
-        run_tool(lambda: tool.main(arguments))
+        run_and_exit(lambda: run_export(arguments))
     assert end.value.code == 2
     error = capsys.readouterr().err
     assert 'error: the exported file does not compute what the model does (1x65x97' in error
@@ -64,7 +65,7 @@ def test_keeps_no_file_that_differs(workspace: Path, monkeypatch, capsys) -> Non
 
 def test_explains_mistakes(workspace: Path) -> None:
     def mistake(*arguments: str) -> str:
-        return sentence(tool.main, ['tiny.py', *arguments, '--format', 'torchscript'])
+        return sentence(run_export, ['tiny.py', *arguments, '--format', 'torchscript'])
 
     assert 'the checkpoint first.pth does not exist' in mistake('first.pth')
     assert '--out: the folder nowhere does not exist' in mistake('last.pth', '--out', 'nowhere/x')

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
-from tiny_run import load_tool
+from tiny_run import command
 
 from segheads.checkpoints import CheckpointError
+from segheads.checkpoints.listing import read_weights
 from segheads.mistakes import UserMistake
 
-tool = load_tool('list_checkpoint')
+run_inspect = command('inspect')
 WEIGHTS = {
     'backbone.stem.weight': torch.zeros(8, 3, 7, 7),
     'decode_head.fusion.conv.weight': torch.zeros(16, 24, 1, 1),
@@ -48,7 +49,7 @@ def save(content: object, folder: Path) -> str:
     ids=['weights alone', 'MMEngine', 'model', 'distributed'],
 )
 def test_finds_the_weights(content: dict, tmp_path: Path) -> None:
-    weights = tool.read_weights(save(content, tmp_path))
+    weights = read_weights(save(content, tmp_path))
     assert list(weights) == list(WEIGHTS)
     assert all(torch.equal(weights[name], WEIGHTS[name]) for name in WEIGHTS)
 
@@ -56,16 +57,16 @@ def test_finds_the_weights(content: dict, tmp_path: Path) -> None:
 def test_reads_the_format_before_pytorch_1_6(tmp_path: Path) -> None:
     path = tmp_path / 'old.pth'
     torch.save(dict(state_dict=WEIGHTS), path, _use_new_zipfile_serialization=False)
-    assert list(tool.read_weights(str(path))) == list(WEIGHTS)
+    assert list(read_weights(str(path))) == list(WEIGHTS)
 
 
 def test_a_module_of_that_name_is_not_taken_for_a_wrapper(tmp_path: Path) -> None:
     weights = {'module.conv.weight': torch.zeros(1), 'head.weight': torch.zeros(1)}
-    assert list(tool.read_weights(save(weights, tmp_path))) == list(weights)
+    assert list(read_weights(save(weights, tmp_path))) == list(weights)
 
 
 def test_lists_one_line_per_module(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    tool.main([save(dict(state_dict=WEIGHTS), tmp_path)])
+    run_inspect([save(dict(state_dict=WEIGHTS), tmp_path)])
     assert capsys.readouterr().out.splitlines() == [
         'backbone.stem            weight 8x3x7x7',
         'decode_head.fusion.conv  weight 16x24x1x1',
@@ -81,21 +82,21 @@ def test_lists_one_line_per_module(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_lists_what_is_below_a_prefix(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     path = save(WEIGHTS, tmp_path)
     for prefix in ('decode_head.fusion', 'decode_head.fusion.'):
-        tool.main([path, '--prefix', prefix])
+        run_inspect([path, '--prefix', prefix])
         names = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line]
         assert names[:2] == ['decode_head.fusion.conv', 'decode_head.fusion.bn']
         assert not any('conv_seg' in name for name in names)
     with pytest.raises(UserMistake, match='nothing below decode_heat.conv_seg; did you mean'):
-        tool.main([path, '--prefix', 'decode_heat.conv_seg'])
+        run_inspect([path, '--prefix', 'decode_heat.conv_seg'])
 
 
 def test_executes_nothing(tmp_path: Path) -> None:
     trace = tmp_path / 'trace'
     path = save(dict(state_dict=WEIGHTS, meta=RunsCode(trace)), tmp_path)
     with pytest.raises(CheckpointError, match='refers to pathlib.Path'):
-        tool.main([path])
+        run_inspect([path])
     assert not trace.exists()
-    tool.main([path, '--trust-checkpoint'])
+    run_inspect([path, '--trust-checkpoint'])
     assert trace.exists()
 
 
@@ -110,7 +111,7 @@ def test_says_what_a_file_without_weights_holds(
     content: object, message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UserMistake, match=message):
-        tool.read_weights(save(content, tmp_path))
+        read_weights(save(content, tmp_path))
 
 
 def test_names_files_that_are_no_checkpoints(tmp_path: Path) -> None:
@@ -119,6 +120,6 @@ def test_names_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     for content in (b'\x80nonsense', b'<html>', b'', whole[: len(whole) // 2]):
         damaged.write_bytes(content)
         with pytest.raises(CheckpointError, match='damaged.pth (is not a|is only a part|was not)'):
-            tool.read_weights(str(damaged))
+            read_weights(str(damaged))
     with pytest.raises(UserMistake, match='missing.pth does not exist'):
-        tool.read_weights(str(tmp_path / 'missing.pth'))
+        read_weights(str(tmp_path / 'missing.pth'))

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_run import ROOT, load_tool, sentence, write_workspace
+from tiny_run import ROOT, command, sentence, write_workspace
 
 import segheads
+from segheads.inference.files import Settings, save_class_map
+from segheads.inference.videos import draw_frame
 
-tool = load_tool('predict')
+run_predict = command('predict')
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def workspace(tmp_path, monkeypatch):
 
 
 def run(*arguments):
-    tool.main(['tiny.py', 'tiny.pth', *arguments, '--device', 'cpu'])
+    run_predict(['tiny.py', 'tiny.pth', *arguments, '--device', 'cpu'])
 
 
 def written(folder):
@@ -117,9 +119,9 @@ def test_a_video(workspace, legend):
 
 def test_a_frame_of_odd_sides_is_padded(workspace):
     model = segheads.load('tiny.py', 'tiny.pth', 'cpu')
-    settings = tool.Settings(model, workspace, workspace, 1, opacity=0.0, legend=False)
+    settings = Settings(model, workspace, workspace, 1, opacity=0.0, legend=False)
     frame = np.random.default_rng(0).integers(0, 256, (41, 49, 3), dtype=np.uint8)
-    picture = tool.draw_frame(frame, np.zeros((41, 49), dtype=int), np.array([1, 0, 0]), settings)
+    picture = draw_frame(frame, np.zeros((41, 49), dtype=int), np.array([1, 0, 0]), settings)
     assert picture.shape == (42, 50, 3)
     assert np.array_equal(picture[:41, :49], frame)
 
@@ -127,7 +129,7 @@ def test_a_frame_of_odd_sides_is_padded(workspace):
 def test_more_than_256_classes(workspace, monkeypatch):
     model = segheads.load('tiny.py', 'tiny.pth', 'cpu')
     model.dataset_meta = dict(classes=['x'] * 300, palette=[[0, 0, 0]] * 300)
-    tool.save_class_map(np.array([[0, 299]]), workspace / 'map.png', model)
+    save_class_map(np.array([[0, 299]]), workspace / 'map.png', model)
     assert np.array(Image.open('map.png')).tolist() == [[0, 299]]
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
-from tiny_run import load_tool, sentence
+from tiny_run import command, sentence
 
 from segheads.checkpoints import read_checkpoint
 
-tool = load_tool('publish_model')
+run_publish = command('publish')
 CLASSES = dict(classes=('road', 'sky'), palette=[[1, 2, 3], [4, 5, 6]])
 
 
@@ -35,7 +35,7 @@ def trained(tmp_path: Path) -> Path:
 def test_only_weights_and_notes_are_published(
     suffix: str, trained: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    tool.main([str(trained), str(trained.with_name(f'road{suffix}'))])
+    run_publish([str(trained), str(trained.with_name(f'road{suffix}'))])
     path = Path(capsys.readouterr().out.strip())
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert path.name == f'road-{digest[:8]}{suffix}'
@@ -54,4 +54,13 @@ def test_only_weights_and_notes_are_published(
 def test_a_file_without_weights_is_not_published(tmp_path: Path) -> None:
     torch.save(dict(optimizer=dict(lr=0.1)), tmp_path / 'empty.pth')
     command = [str(tmp_path / 'empty.pth'), str(tmp_path / 'out.pth')]
-    assert 'holds no weights by name' in sentence(tool.main, command)
+    assert 'holds no weights by name' in sentence(run_publish, command)
+
+
+def test_both_formats_have_the_permissions_of_new_files(trained):
+    for suffix in ('.pth', '.safetensors'):
+        run_publish([str(trained), str(trained.with_name(f'road{suffix}'))])
+    new = trained.with_name('new')
+    new.touch()
+    files = [new, *trained.parent.glob('road-*')]
+    assert len(files) == 3 and len({file.stat().st_mode for file in files}) == 1

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
-from tiny_run import FROM_SCRATCH, forget_visualizers, load_tool, sentence, write_workspace
+from tiny_run import FROM_SCRATCH, command, forget_visualizers, sentence, write_workspace
 
 from segheads.configs.loading import load_config
 from segheads.report.evaluation import ModelOnData, confusion_matrix, intersection_over_union
 from segheads.report.plots import running_mean
 from segheads.report.run_log import read_run
 
-train = load_tool('train').main
-report = load_tool('report').main
+train = command('train')
+report = command('report')
 
 
 @pytest.fixture(scope='module')

@@ -1,4 +1,4 @@
-"""tools/serve.py: models from the command line, and a port to serve them on."""
+"""The command: models from the command line, and a port to serve them on."""
 
 import os
 import socket
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_run import load_tool, sentence, write_workspace
+from tiny_run import command, sentence, write_workspace
 
 import segheads
 
-tool = load_tool('serve')
+run_serve = command('serve')
 
 
 @pytest.fixture
@@ -23,22 +23,23 @@ def workspace(tmp_path, monkeypatch):
 
 
 def test_the_demo_is_the_default(tmp_path, monkeypatch):
+    serving = pytest.importorskip('segheads.web.serving')
     monkeypatch.chdir(tmp_path)
-    assert tool.demo() == 'ccaseg_b0_synthetic_demo'
+    assert serving.demo() == 'ccaseg_b0_synthetic_demo'
     Path('work_dirs/demo').mkdir(parents=True)
     for age, name in enumerate(['iter_400.pth', 'iter_50.pth']):
         Path('work_dirs/demo', name).touch()
         os.utime(Path('work_dirs/demo', name), (1000 - age, 1000 - age))
-    assert tool.demo() == f'ccaseg_b0_synthetic_demo={Path("work_dirs/demo/iter_400.pth")}'
+    assert serving.demo() == f'ccaseg_b0_synthetic_demo={Path("work_dirs/demo/iter_400.pth")}'
 
 
 @pytest.mark.filterwarnings('ignore:no checkpoint was given')
 def test_labels_tell_models_apart(workspace):
-    pytest.importorskip('fastapi')
-    models = tool.load_models(['tiny.py=tiny.pth', 'tiny.py'], 'cpu')
+    serving = pytest.importorskip('segheads.web.serving')
+    models = serving.load_models(['tiny.py=tiny.pth', 'tiny.py'], 'cpu')
     assert [model.label for model in models] == ['tiny (tiny.pth)', 'tiny (random weights)']
     assert [model.checkpoint for model in models] == ['tiny.pth', None]
-    (alone,) = tool.load_models(['./tiny.py=tiny.pth'], 'cpu')
+    (alone,) = serving.load_models(['./tiny.py=tiny.pth'], 'cpu')
     assert alone.label == 'tiny'
 
 
@@ -53,7 +54,7 @@ def test_it_serves_on_loopback(workspace, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(uvicorn.Server, 'run', run)
-    tool.main(['tiny.py=tiny.pth', '--port', '0', '--device', 'cpu'])
+    run_serve(['tiny.py=tiny.pth', '--port', '0', '--device', 'cpu'])
     ((_, (host, port)),) = served
     assert host == '127.0.0.1' and f'Open http://127.0.0.1:{port} ' in capsys.readouterr().out
 
@@ -62,9 +63,10 @@ def test_mistakes(workspace, monkeypatch):
     pytest.importorskip('fastapi')
     with socket.create_server(('127.0.0.1', 0)) as taken:
         port = taken.getsockname()[1]
-        assert 'choose another --port' in sentence(tool.main, ['--port', str(port)])
+        assert 'choose another --port' in sentence(run_serve, ['--port', str(port)])
     assert 'nowhere.pth does not exist' in sentence(
-        tool.main, ['tiny.py=nowhere.pth', '--port', '0']
+        run_serve, ['tiny.py=nowhere.pth', '--port', '0']
     )
+    monkeypatch.delitem(sys.modules, 'segheads.web.serving')
     monkeypatch.setitem(sys.modules, 'uvicorn', None)
-    assert 'segheads[web]' in sentence(tool.main, [])
+    assert 'segheads[web]' in sentence(run_serve, [])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tiny_run import ROOT, sentence
 
-from segheads.commands.command_line import add_common_arguments
+from segheads.commands.arguments import add_run_arguments, config_options
 from segheads.configs.loading import default_work_dir, load_config, require_keys
 from segheads.mistakes import UserMistake
 
@@ -85,8 +85,12 @@ def test_a_misspelt_option(workspace):
 
 def test_an_option_without_a_value(capsys):
     parser = argparse.ArgumentParser()
-    add_common_arguments(parser)
-    assert parser.parse_args(['--cfg-options', 'a=None']).cfg_options == {'a': None}
+    add_run_arguments(parser)
+    options = parser.parse_args(['--cfg-options', 'a=None', '--cfg-options', 'b=[1,2]'])
+    assert config_options(options) == {'a': None, 'b': [1, 2]}
+    assert config_options(parser.parse_args([])) is None
+    unbalanced = parser.parse_args(['--cfg-options', 'a=[1,(2]'])
+    assert 'write lists as key=' in sentence(config_options, unbalanced)
     with pytest.raises(SystemExit):
         parser.parse_args(['--cfg-options', 'resume'])
     assert "'resume' is not of the form KEY=VALUE" in capsys.readouterr().err

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tiny_run import sentence
 
-from segheads.commands.command_line import build_runner
 from segheads.configs.preflight import check_modules, check_pretrained, forget_pretrained
+from segheads.training.console import build_runner
 
 
 def test_a_head_that_is_not_registered(cfg):
@@ -40,11 +40,11 @@ def test_an_argument_that_a_head_does_not_know(cfg):
 def test_missing_pretrained_weights(cfg):
     told = sentence(check_pretrained, cfg.model)
     assert 'ckpt/mit_b0_20220624-7e0fe6dd.pth' in told
-    assert '`python tools/download_weights.py mit_b0`' in told
+    assert '`segheads download mit_b0`' in told
     assert '`--cfg-options model.backbone.init_cfg=None`' in told
 
     cfg.model.backbone.init_cfg.checkpoint = 'mine.pth'
-    assert 'download_weights' not in sentence(check_pretrained, cfg.model)
+    assert 'segheads download' not in sentence(check_pretrained, cfg.model)
     Path('mine.pth').write_bytes(b'')
     check_pretrained(cfg.model)
     cfg.model.backbone.init_cfg.checkpoint = 'https://example.org/mine.pth'

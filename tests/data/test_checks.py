@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmseg.registry import DATASETS
 from PIL import Image
 from tiny_run import sentence
 
@@ -150,4 +151,48 @@ def test_reading_masks_takes_limited_time(cfg, monkeypatch):
 def test_more_classes_than_the_head_has(cfg):
     cfg.model.decode_head.num_classes = 2
     told = sentence(check_data, cfg, ('train',))
-    assert 'has 3 classes, but model.decode_head tells 2 apart' in told
+    assert 'has 3 classes, but model.decode_head.num_classes is 2' in told
+
+
+def test_more_classes_than_eight_bits_hold(cfg):
+    """MMSegmentation lets labels above 255 wrap around; 255 is ignored unless told otherwise."""
+    dataset = cfg.train_dataloader.dataset
+    dataset.metainfo = dict(classes=[f'class {index}' for index in range(300)])
+    cfg.model.decode_head.num_classes = 300
+    for index in range(4):
+        values = (np.arange(40 * 48).reshape(40, 48) % 300).astype(np.uint16)
+        Image.fromarray(values).save(f'data/annotations/train/{index}.png')
+    told = sentence(check_data, cfg, ('train',))
+    assert 'ignore_index=65535' in told and 'seg_pad_val=65535' in told
+    cfg.model.decode_head.ignore_index = 65535
+    check_data(cfg, ('train',))
+    dataset.pipeline = dataset.pipeline[:2]
+    loaded = DATASETS.build(dataset)[0]['gt_seg_map']
+    assert loaded.max() == 299 and (loaded == values).all()
+
+
+@pytest.mark.parametrize('classes', ['crack', 7, [], ['a', 2], ['a', ' ']])
+def test_names_of_classes_that_are_none(cfg, classes):
+    cfg.train_dataloader.dataset.metainfo = dict(classes=classes)
+    assert 'metainfo.classes' in sentence(check_data, cfg, ('train',))
+
+
+@pytest.mark.parametrize('palette', [[[1, 2, 3]] * 2, [[1, 2]] * 3, [[1, 2, 300]] * 3, 'red'])
+def test_colours_of_classes_that_are_none(cfg, palette):
+    cfg.train_dataloader.dataset.metainfo.palette = palette
+    assert 'metainfo.palette' in sentence(check_data, cfg, ('train',))
+
+
+def test_rare_objects_may_be_in_few_masks(cfg, monkeypatch):
+    for index in range(4):
+        write_mask('train', index, labels(0, 255, 255, 255))
+    assert 'black-and-white' in sentence(check_data, cfg, ('train',))
+    write_mask('train', 1, labels(0, 255, 1, 255))
+    monkeypatch.setattr(label_rules, 'MASKS_TO_READ', 1)
+    check_data(cfg, ('train',))
+
+
+def test_masks_without_a_label_stop_a_training_only(cfg):
+    for index in range(2):
+        write_mask('val', index, labels(255, 255, 255, 255))
+    check_data(cfg, ('val', 'test'))

@@ -1,6 +1,8 @@
 import pytest
 import torch
 from exported_models import FCN, build_segmentor
+from mmengine.config import Config
+from mmseg.models import SegDataPreProcessor
 from test_any_encoder import HEADS
 
 from segheads.export.deployed_model import DeployedModel
@@ -29,6 +31,32 @@ def test_preprocesses_as_the_segmentor() -> None:
     assert not torch.equal(inputs, image.float())
     with torch.no_grad():
         torch.testing.assert_close(model(image), DeployedModel(segmentor)(inputs))
+
+
+@pytest.mark.parametrize('colours', ['color', 'unchanged'])
+def test_takes_the_values_that_the_config_loads(colours: str) -> None:
+    segmentor = build_segmentor()
+    loader = dict(type='LoadImageFromFile', color_type=colours, to_float32=True)
+    segmentor.cfg = Config(dict(test_pipeline=[loader]))
+    image = DeployedModel(segmentor, with_preprocessing=True).example(1, 65, 90)
+    assert image.dtype == (torch.uint8 if colours == 'color' else torch.float32)
+    inputs = segmentor.data_preprocessor(dict(inputs=list(image)))['inputs']
+    assert inputs.abs().max() < 10
+    expected = DeployedModel(segmentor)(inputs)
+    torch.testing.assert_close(DeployedModel(segmentor, True)(image), expected)
+
+
+@pytest.mark.parametrize('channels', [1, 4])
+def test_takes_other_numbers_of_channels(channels: int) -> None:
+    segmentor = build_segmentor()
+    segmentor.backbone.stages[0] = torch.nn.Conv2d(channels, 8, 7, 4, 3)
+    values = [100.0] * channels
+    segmentor.data_preprocessor = SegDataPreProcessor(values, values, bgr_to_rgb=True)
+    model = DeployedModel(segmentor, with_preprocessing=True)
+    image = model.example(1, 65, 90)
+    assert image.shape[1] == channels
+    inputs = segmentor.data_preprocessor(dict(inputs=list(image)))['inputs']
+    torch.testing.assert_close(model(image), DeployedModel(segmentor)(inputs))
 
 
 def test_thresholds_a_single_class() -> None:

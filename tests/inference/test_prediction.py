@@ -148,3 +148,75 @@ def test_a_checkpoint_that_leaves_weights_random(workspace, in_workspace):
     torch.save(content, Path('partial.pth'))
     told = sentence(segheads.load, 'tiny.py', 'partial.pth', 'cpu')
     assert 'does not fit the model' in told and 'conv_seg.bias' in told
+
+
+def build(channels=3, mean=None, **loader):
+    """A tiny model with random weights that takes images of some channels, loaded in some way."""
+    cfg = Config.fromfile('tiny.py')
+    cfg.model.backbone.in_channels = channels
+    cfg.model.data_preprocessor.update(mean=mean or [100.0] * channels, std=[50.0] * channels)
+    cfg.test_dataloader.dataset.pipeline[0] = dict(type='LoadImageFromFile', **loader)
+    with pytest.warns(UserWarning, match='random'):
+        model = segheads.load(cfg, device='cpu')
+    torch.nn.init.normal_(model.decode_head.conv_seg.weight)
+    return model
+
+
+def test_a_grey_model(in_workspace):
+    model = build(1, color_type='grayscale')
+    path = 'data/images/val/0.png'
+    class_map = segheads.predict(model, path)
+    assert class_map.shape == SIZE
+    with Image.open(path) as image:
+        grey = np.asarray(image)[..., 0]
+        for same in (grey, image, np.asarray(image)):
+            assert np.array_equal(segheads.predict(model, same), class_map)
+    picture = segheads.draw(model, path, class_map, opacity=0, legend=False)
+    assert np.array_equal(np.asarray(picture), np.stack([grey] * 3, axis=2))
+
+
+def test_a_model_of_four_bands(in_workspace):
+    model = build(4, color_type='unchanged')
+    rgba = np.random.default_rng(0).integers(0, 256, (*SIZE, 4), dtype=np.uint8)
+    Image.fromarray(rgba).save('rgba.png')
+    class_map = segheads.predict(model, 'rgba.png')
+    assert np.array_equal(segheads.predict(model, rgba), class_map)
+    picture = segheads.draw(model, 'rgba.png', class_map, opacity=0, legend=False)
+    assert np.array_equal(np.asarray(picture), rgba[..., :3])
+
+
+def test_a_model_of_deep_images(in_workspace):
+    model = build(1, color_type='unchanged', to_float32=True)
+    deep = np.random.default_rng(0).integers(0, 4096, SIZE, dtype=np.uint16)
+    Image.fromarray(deep).save('deep.png')
+    class_map = segheads.predict(model, 'deep.png')
+    assert np.array_equal(segheads.predict(model, deep), class_map)
+    shallow = segheads.predict(model, (deep >> 8).astype(np.uint8))
+    assert not np.array_equal(shallow, class_map)
+
+
+def test_images_of_other_channels_than_the_model_takes(in_workspace):
+    path = 'data/images/val/0.png'
+    told = sentence(segheads.predict, build(1), path)
+    assert 'takes images of 1 channels' in told and 'pipeline yields 3' in told
+    assert 'takes images of 4 channels' in sentence(segheads.predict, build(4), path)
+    # The mean of three channels makes three of one, in training too.
+    assert segheads.predict(build(3, color_type='grayscale'), path).shape == SIZE
+    told = sentence(segheads.predict, build(3, mean=[0.0] * 4), path)
+    assert '4 for mean and 3 for std' in told
+
+
+def test_a_transform_that_does_not_take_the_image(in_workspace):
+    model = build(1, color_type='grayscale')
+    model.cfg.test_dataloader.dataset.pipeline.insert(1, dict(type='CLAHE'))
+    told = sentence(segheads.predict, model, 'data/images/val/0.png')
+    assert 'CLAHE of the test pipeline does not take an image of 40x48' in told
+
+
+def test_more_pixels_than_pillow_reads(in_workspace, monkeypatch):
+    model, path = build(), 'data/images/val/0.png'
+    expected = segheads.predict(model, path)
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(path)
+    assert np.array_equal(segheads.predict(model, path), expected)

@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 from largest_tensor import LargestTensor
-from mmseg.models.losses import accuracy
+from mmseg.models.losses import CrossEntropyLoss, accuracy
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from segheads.layers import tiled_resize
 from segheads.layers.tiled_resize import bilinear_tiles
+from segheads.losses import UpsampledCrossEntropyLoss
 
 CLASSES = 5
 
@@ -240,3 +242,49 @@ def test_explains_what_is_not_its_business() -> None:
         ValueError, match='class_weight must list one weight per class, 5, but .* 3'
     ):
         build(class_weight=[1, 2, 3])(logits, labels)
+
+
+@pytest.mark.parametrize('ignore_index', [0, 1, -1, -2])
+@pytest.mark.parametrize('avg_non_ignore', [True, False])
+def test_class_weights_where_the_ignored_label_is_one_of_the_classes(ignore_index, avg_non_ignore):
+    torch.manual_seed(0)
+    logits = torch.randn(2, 3, 8, 8)
+    labels = torch.randint(3, (2, 32, 32))
+    labels[0, :4] = ignore_index
+    settings = dict(class_weight=[0.1, 1.0, 2.0], avg_non_ignore=avg_non_ignore)
+    full = F.interpolate(logits, (32, 32), mode='bilinear')
+    expected = CrossEntropyLoss(**settings)(full, labels, ignore_index=ignore_index)
+    found = UpsampledCrossEntropyLoss(**settings)(logits, labels, ignore_index=ignore_index)
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize('bad', [float('inf'), float('-inf'), float('nan')])
+def test_what_is_not_finite_reaches_the_pixels_of_mmsegmentation_only(bad):
+    torch.manual_seed(0)
+    logits = torch.randn(1, 3, 8, 8)
+    logits[0, 2, 1, 1] = bad
+    labels = torch.randint(2, (1, 64, 64))
+    labels[:, :32, :32] = 255  # all that it reaches is ignored
+    leaf, other = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    found = UpsampledCrossEntropyLoss()(leaf, labels)
+    expected = CrossEntropyLoss()(
+        F.interpolate(other, (64, 64), mode='bilinear'), labels, ignore_index=255
+    )
+    assert found.isfinite()
+    torch.testing.assert_close(found, expected)
+    found.backward()
+    expected.backward()
+    torch.testing.assert_close(leaf.grad, other.grad, equal_nan=True)
+
+
+@pytest.mark.parametrize('loss_type', ['UpsampledCrossEntropyLoss', 'OHEMCrossEntropyLoss'])
+def test_every_implementation_gives_the_same(loss_type: str) -> None:
+    logits, labels = batch()
+    results = [
+        MODELS.build(dict(type=loss_type, implementation=name)).loss_and_accuracy(logits, labels)
+        for name in ('auto', 'full', 'tiles')
+    ]
+    for result in results[1:]:
+        torch.testing.assert_close(result, results[0])
+    with pytest.raises(ValueError, match=f"{loss_type}: implementation is 'kernal', .* kernel"):
+        MODELS.build(dict(type=loss_type, implementation='kernal'))

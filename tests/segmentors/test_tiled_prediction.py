@@ -1,5 +1,7 @@
 """The lean segmentors predict the class maps of MMSegmentation's."""
 
+import re
+
 import pytest
 import torch
 from largest_tensor import LargestTensor
@@ -9,8 +11,12 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from segheads.configs.windows import check_windows
 from segheads.layers import tiled_resize
+from segheads.layers.tiled_resize import resize_weights
+from segheads.mistakes import UserMistake
 from segheads.segmentors.tiled_prediction import class_map
 
 WHOLE = dict(mode='whole')
@@ -142,6 +148,18 @@ def test_images_of_a_batch_have_their_own_sizes(test_cfg: dict) -> None:
 
 
 @pytest.mark.parametrize('test_cfg', [WHOLE, SLIDE], ids=['whole', 'slide'])
+def test_every_implementation_predicts_the_same(test_cfg: dict) -> None:
+    results = [
+        predict(
+            build('LeanEncoderDecoder', test_cfg | dict(implementation=name)), images(1, 68, 80)
+        )
+        for name in ('auto', 'full', 'tiles')
+    ]
+    for (result,) in results[1:]:
+        assert torch.equal(result.pred_sem_seg.data, results[0][0].pred_sem_seg.data)
+
+
+@pytest.mark.parametrize('test_cfg', [WHOLE, SLIDE], ids=['whole', 'slide'])
 def test_images_without_metainfo(test_cfg: dict) -> None:
     lean, plain = both(test_cfg)
     with torch.no_grad():
@@ -200,6 +218,48 @@ def test_explains_mistakes() -> None:
     model = build('LeanEncoderDecoder', dict(mode='crop'))
     with pytest.raises(ValueError, match="mode must be 'whole' or 'slide', but is 'crop'"):
         predict(model, images(1, 68, 80))
+    model = build('LeanEncoderDecoder', WHOLE | dict(implementation='kernal'))
+    with pytest.raises(ValueError, match="test_cfg: implementation is 'kernal'.* mean kernel"):
+        predict(model, images(1, 68, 80))
     model = build('LeanEncoderDecoder', WHOLE)
     with pytest.raises(ValueError, match="'horizontal' or 'vertical', but it is 'diagonal'"):
         predict(model, images(1, 68, 80), flip=True, flip_direction='diagonal')
+
+
+@pytest.mark.parametrize('bad', [float('inf'), float('-inf'), float('nan')])
+@pytest.mark.parametrize(
+    'places', [[(3, 10, 10)], [(3, 0, 0), (1, 15, 15)], [(2, 4, 4), (2, 5, 4)]]
+)
+def test_what_is_not_finite_changes_the_pixels_that_it_reaches(bad, places):
+    torch.manual_seed(0)
+    logits = torch.randn(5, 16, 16)
+    for place in places:
+        logits[place] = bad
+    rows, columns = (resize_weights(torch.eye(16), extent, False) for extent in (70, 41))
+    expected = F.interpolate(logits[None], (70, 41), mode='bilinear').argmax(1)
+    # Where a weight is 0 PyTorch multiplies it with what is not finite, at the border only.
+    assert (class_map(logits, rows, columns) != expected).sum() <= 4
+
+
+def test_infinities_of_both_signs_are_no_number():
+    logits = torch.zeros(2, 2, 2)
+    logits[1, 0, 0], logits[1, 0, 1] = float('inf'), float('-inf')
+    weights = resize_weights(torch.eye(2), 8, True)
+    expected = F.interpolate(logits[None], (8, 8), mode='bilinear', align_corners=True).argmax(1)
+    assert torch.equal(class_map(logits, weights, weights)[0, :, 1:-1], expected[0, :, 1:-1])
+
+
+@pytest.mark.parametrize(
+    'settings, told',
+    [
+        (dict(crop_size=(64, 64), stride=(96, 64)), 'leave gaps between them'),
+        (dict(crop_size=(64, 64)), 'needs stride=(height, width)'),
+        (dict(crop_size=64, stride=(32, 32)), 'needs crop_size=(height, width)'),
+        (dict(crop_size=(64, 64), stride=(0, 32)), 'needs stride=(height, width)'),
+    ],
+)
+def test_windows_that_cannot_cover_an_image(settings, told):
+    with pytest.raises(UserMistake, match=re.escape(told)):
+        check_windows(dict(mode='slide', **settings))
+    check_windows(dict(mode='whole', **settings))
+    check_windows(dict(mode='slide', crop_size=(64, 64), stride=(64, 1)))

@@ -1,6 +1,8 @@
 """Compiled networks train and test as they do otherwise."""
 
+import copy
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -8,11 +10,12 @@ import torch
 from head_cases import HEADS, HeadCase, samples
 from mmseg.models.segmentors import BaseSegmentor
 from test_contract import arguments
-from tiny_run import FROM_SCRATCH, forget_visualizers, load_tool
+from tiny_run import FROM_SCRATCH, command, forget_visualizers
 from torch import nn
 
+import segheads
 from segheads.configs.loading import load_config
-from segheads.training.compilation import compile_networks, request_compilation
+from segheads.training.compilation import compile_network, compile_networks, request_compilation
 
 
 @pytest.fixture
@@ -35,7 +38,7 @@ def eager(monkeypatch):
 def run(name: str, *arguments: str) -> list[dict]:
     """Run a tool and return what it has logged."""
     forget_visualizers()
-    load_tool(name).main(['tiny.py', *arguments])
+    command(name)(['tiny.py', *arguments])
     work_dir = Path(arguments[arguments.index('--work-dir') + 1])
     log = max(work_dir.glob('2*/vis_data/*.json' if name == 'train' else '2*/2*.json'))
     return [json.loads(line) for line in log.read_text().splitlines()]
@@ -98,3 +101,31 @@ def test_a_head_trains_in_one_graph_for_all_sizes(case: HeadCase, eager: list) -
         torch.testing.assert_close(*losses)
     assert len(eager) <= 2, 'a new size must not mean a new compilation, but once'
     assert list(head.state_dict()) == list(plain.state_dict())
+
+
+def pickled(network: nn.Module) -> nn.Module:
+    return pickle.loads(pickle.dumps(network))
+
+
+@pytest.mark.parametrize('copied', [copy.deepcopy, pickled])
+def test_a_copy_of_a_compiled_network_runs_its_own_weights(copied) -> None:
+    network = nn.Sequential(nn.Linear(2, 2))
+    compile_network(network, backend='eager')
+    inputs = torch.ones(1, 2)
+    before = network(inputs)
+    copy_ = copied(network)
+    assert torch.equal(copy_(inputs), before)
+    with torch.no_grad():
+        for weight in copy_.parameters():
+            weight.zero_()
+    assert not copy_(inputs).any() and torch.equal(network(inputs), before)
+    assert copied(network).double()(inputs.double()).dtype == torch.float64
+
+
+@pytest.mark.filterwarnings('ignore:no checkpoint was given')
+def test_a_fused_copy_of_a_compiled_model_runs_fused() -> None:
+    model = segheads.load('ccaseg_b0_synthetic_demo', device='cpu')
+    compile_networks(model, backend='eager')
+    fused = segheads.fuse(model)
+    assert fused.decode_head.forward.network is fused.decode_head
+    assert model.decode_head.forward.network is model.decode_head

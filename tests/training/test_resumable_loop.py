@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
-from tiny_run import FROM_SCRATCH, load_tool
+from tiny_run import FROM_SCRATCH, command
 
 from segheads.training.resumable_loop import ResumableBatches, SeededDataset, use_resumable_loop
 
@@ -61,7 +61,7 @@ def train(arguments, kill_at=None, rank=0, processes=1, port=0):
         os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(processes))
         os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
         arguments = [*arguments, '--launcher', 'pytorch']
-    load_tool('train').main(['long.py', *arguments, *FROM_SCRATCH])
+    command('train')(['long.py', *arguments, *FROM_SCRATCH])
 
 
 def exit_codes(processes, arguments, kill_at=None):

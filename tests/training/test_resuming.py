@@ -1,12 +1,11 @@
 """`--resume` after whatever may have happened to the last checkpoint."""
 
-import logging
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
-from tiny_run import FROM_SCRATCH, load_tool, sentence
+from tiny_run import FROM_SCRATCH, command, sentence
 
 from segheads.training import resuming
 from segheads.training.resuming import damage, latest_checkpoint
@@ -24,14 +23,9 @@ def work_dir(tmp_path):
 
 @pytest.fixture
 def warnings(monkeypatch):
-    """Lines that are logged as warnings."""
+    """What the user is told."""
     lines = []
-
-    def note(text, logger, level):
-        assert (logger, level) == ('current', logging.WARNING)
-        lines.append(text)
-
-    monkeypatch.setattr(resuming, 'print_log', note)
+    monkeypatch.setattr(resuming, 'tell', lines.append)
     return lines
 
 
@@ -150,11 +144,11 @@ def test_nothing_was_saved(tmp_path):
 
 
 def test_the_tool_continues_from_the_sound_one(workspace, capsys):
-    run_train = load_tool('train').main
+    run_train = command('train')
     arguments = ['tiny.py', '--work-dir', 'work', *FROM_SCRATCH, 'train_cfg.val_interval=100']
     run_train([*arguments, 'train_cfg.max_iters=4'])
     truncate(Path('work/iter_4.pth'))
     run_train([*arguments, 'train_cfg.max_iters=4', '--resume'])
-    assert 'resumed epoch: 0, iter: 2' in capsys.readouterr().out
+    assert '4 iterations of 2 images from iteration 2' in capsys.readouterr().out
     assert damage(Path('work/iter_4.pth')) is None
     assert Path('work/last_checkpoint').read_text().endswith('iter_4.pth')

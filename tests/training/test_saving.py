@@ -7,7 +7,9 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,9 +21,12 @@ from mmengine.hooks import CheckpointHook, EMAHook
 from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from mmengine.runner import save_checkpoint
-from tiny_run import FROM_SCRATCH, forget_visualizers, load_tool, sentence
+from tiny_run import FROM_SCRATCH, command, forget_visualizers, sentence
 
 from segheads.mistakes import UserMistake, sentence_for
+from segheads.training import atomic_files
+from segheads.training.accumulation import GRADIENTS
+from segheads.training.atomic_files import remove_unfinished, write_atomically
 from segheads.training.resuming import damage
 from segheads.training.saving import (
     AtomicCheckpointHook,
@@ -29,10 +34,9 @@ from segheads.training.saving import (
     check_output_folder,
     checkpoint_size,
     save_atomically,
-    write_atomically,
 )
 
-run_train = load_tool('train').main
+run_train = command('train')
 
 
 def train(*arguments):
@@ -240,3 +244,80 @@ def test_configs_save_atomically():
     cfg = Config(dict(default_hooks=dict(checkpoint=None)))
     save_atomically(cfg)
     assert cfg.default_hooks.checkpoint is None
+
+
+VALIDATED = ['default_hooks.checkpoint.save_best=mIoU', 'train_cfg.val_interval=1']
+
+
+@pytest.mark.parametrize('place', ['elsewhere', 'in the folder', 'above it', 'a link'])
+def test_a_resumed_run_removes_no_file_that_is_not_its_own(workspace, place):
+    train()
+    victim = {
+        'elsewhere': workspace / 'thesis.txt',
+        'in the folder': workspace / 'other' / 'notes.pth',
+        'above it': workspace / 'other' / '..' / 'best_mIoU_iter_1.pth',
+        'a link': workspace / 'other' / 'linked' / 'best_mIoU_iter_1.pth',
+    }[place]
+    (workspace / 'other').mkdir()
+    (workspace / 'elsewhere').mkdir()
+    (workspace / 'other' / 'linked').symlink_to(workspace / 'elsewhere')
+    victim.write_text('important')
+    checkpoint = torch.load('work/iter_2.pth', weights_only=False)
+    hub = checkpoint['message_hub']
+    hub['runtime_info'].update(best_ckpt=str(victim), best_score=-1.0)
+    hub['resumed_keys'].update(best_ckpt=True, best_score=True)
+    torch.save(checkpoint, 'evil.pth')
+    forget_visualizers()
+    options = [*FROM_SCRATCH, *VALIDATED, 'load_from=evil.pth', 'train_cfg.max_iters=4']
+    run_train(['tiny.py', '--work-dir', 'other', '--resume', *options])
+    assert victim.read_text() == 'important'
+    assert len(list(Path('other').glob('best_mIoU_iter_[34].pth'))) == 1
+
+
+def test_its_own_best_checkpoint_is_replaced_after_resuming(workspace):
+    forget_visualizers()
+    run_train(['tiny.py', '--work-dir', 'work', *FROM_SCRATCH, *VALIDATED])
+    (before,) = Path('work').glob('best_*.pth')
+    last = torch.load('work/iter_2.pth', weights_only=False)
+    last['message_hub']['runtime_info']['best_score'] = -1.0
+    torch.save(last, 'work/iter_2.pth')
+    forget_visualizers()
+    options = [*FROM_SCRATCH, *VALIDATED, 'train_cfg.max_iters=4', 'train_cfg.val_begin=4']
+    run_train(['tiny.py', '--work-dir', 'work', '--resume', *options])
+    assert [file.name for file in Path('work').glob('best_*.pth')] == ['best_mIoU_iter_4.pth']
+    assert before.name != 'best_mIoU_iter_4.pth'
+
+
+def test_what_a_killed_process_was_writing_is_removed_and_what_a_live_one_writes_is_not(tmp_path):
+    dead = subprocess.Popen([sys.executable, '-c', ''])
+    dead.wait()
+    machine = atomic_files._machine()
+    stays = [f'.a.pth.{machine}-{os.getpid()}.unfinished', '.b.pth.elsewhere-1.unfinished']
+    goes = [f'.a.pth.{machine}-{dead.pid}.unfinished', '.c.pth.elsewhere-2.unfinished']
+    for name in (*stays, *goes):
+        (tmp_path / name).touch()
+    two_days_ago = time.time() - 2 * atomic_files.SECONDS_OF_A_DAY
+    os.utime(tmp_path / goes[1], (two_days_ago, two_days_ago))
+    remove_unfinished(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(stays)
+
+
+@pytest.mark.parametrize('counts', [2, 3])
+def test_a_run_resumed_inside_an_accumulation_equals_the_uninterrupted_one(workspace, counts):
+    options = [f'optim_wrapper.accumulative_counts={counts}', 'train_cfg.max_iters=7']
+    options += ['train_cfg.val_interval=100', 'randomness.seed=3']
+    options += ['default_hooks.checkpoint.interval=4']
+    for folder in ('whole', 'resumed'):
+        if folder == 'resumed':
+            Path('resumed').mkdir()
+            shutil.copy('whole/iter_4.pth', 'resumed')
+            Path('resumed/last_checkpoint').write_text('resumed/iter_4.pth')
+        forget_visualizers()
+        run_train(['tiny.py', '--work-dir', folder, '--resume', *FROM_SCRATCH, *options])
+    whole, resumed = (
+        torch.load(f'{folder}/iter_7.pth', weights_only=True) for folder in ('whole', 'resumed')
+    )
+    assert all(torch.equal(resumed['state_dict'][k], v) for k, v in whole['state_dict'].items())
+    saved = torch.load('whole/iter_4.pth', weights_only=True)
+    assert (GRADIENTS in saved) == (4 % counts != 0)
+    assert GRADIENTS not in whole

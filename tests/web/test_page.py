@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segheads.inference.images import read_image
 from segheads.inference.prediction import predict
 
 pytest.importorskip('fastapi')
@@ -174,7 +173,7 @@ def test_an_upload_is_painted_with_the_colours_of_its_classes(page, photo, serve
     page.upload(photo)
     page.wait(lambda: page.status)
     assert '56 × 40 pixels' in page.status
-    class_map = predict(served[0].model, read_image(photo))
+    class_map = predict(served[0].model, photo)
     palette = served[0].model.dataset_meta['palette']
     for x, y in [(0, 0), (55, 0), (30, 20), (0, 39)]:
         assert page.pixel('overlay-a', x, y) == [*palette[class_map[y, x]], 255]

@@ -1,9 +1,8 @@
 """What a part of a config builds, however its type is written.
 
-A type is the name in a registry (``'IoUMetric'``), the same with a scope (``'mmseg.IoUMetric'``,
-or ``_scope_`` beside it), the full name of a class (``'mmseg.evaluation.IoUMetric'``), or, in
-MMEngine's configs in pure Python, the class itself. Comparing it with one of these misses the
-others.
+A type is the name in a registry (``'IoUMetric'``), the same with a scope (``'mmseg.IoUMetric'``, or
+``_scope_`` beside it), the full name of a class (``'mmseg.evaluation.IoUMetric'``), or, where a
+config is pure Python, the class itself. Comparing it with one of these misses the others.
 """
 
 from collections.abc import Mapping, MutableMapping

@@ -1,0 +1,52 @@
+"""Export a trained segmentor into a file that runs without MMSegmentation.
+
+Batch, height and width stay open. The file is run on several sizes and compared with the model, and
+is kept only where they agree; see docs/export.md.
+
+Example:
+    segheads export CONFIG CHECKPOINT --format onnx --with-preprocessing --with-argmax
+"""
+
+import argparse
+
+from .arguments import add_config_options, add_trust_argument, config_options
+
+# As segheads.export.file_formats.FILE_FORMATS has them; a test compares.
+FORMATS = ('onnx', 'torch_export', 'torchscript')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of this command."""
+    parser.add_argument('config', help='config file, or a name such as ccaseg_b0_ade20k')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--format', choices=FORMATS, default='onnx')
+    parser.add_argument(
+        '--out', metavar='FILE', help='the exported file; default: named as the checkpoint, here'
+    )
+    parser.add_argument(
+        '--with-preprocessing',
+        action='store_true',
+        help='take uint8 images in the channel order of the data pipeline, and normalise inside',
+    )
+    parser.add_argument(
+        '--with-argmax', action='store_true', help='return class indices instead of logits'
+    )
+    add_config_options(parser)
+    add_trust_argument(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Exports as the command line says."""
+    from segheads.checkpoints import trust_checkpoints
+    from segheads.export.exporting import export
+
+    with trust_checkpoints(options.trust_checkpoint):
+        export(
+            options.config,
+            options.checkpoint,
+            options.out,
+            file_format=options.format,
+            with_preprocessing=options.with_preprocessing,
+            with_argmax=options.with_argmax,
+            cfg_options=config_options(options),
+        )

@@ -1,0 +1,45 @@
+"""List the names and shapes of the weights in a checkpoint, one line per module.
+
+Meant for checkpoints whose code is not at hand: the names say what the modules were called, the
+shapes what they were. Nothing in the file is executed.
+
+Example:
+    segheads inspect iter_160000.pth --prefix decode_head
+"""
+
+import argparse
+
+from segheads.mistakes import UserMistake, near_matches
+
+from .arguments import add_trust_argument
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of this command."""
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--prefix', default='', help='only modules below this one, e.g. decode_head'
+    )
+    add_trust_argument(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Lists as the command line says.
+
+    Raises:
+        UserMistake: If the file cannot be read, or has nothing below the prefix.
+    """
+    from segheads.checkpoints import trust_checkpoints
+    from segheads.checkpoints.listing import count_values, list_modules, read_weights
+
+    with trust_checkpoints(options.trust_checkpoint):
+        weights = read_weights(options.checkpoint)
+    below = options.prefix.rstrip('.') + '.' if options.prefix else ''
+    chosen = {name: tensor for name, tensor in weights.items() if name.startswith(below)}
+    if not chosen:
+        modules = {name.rpartition('.')[0] for name in weights}
+        raise UserMistake(
+            f'--prefix: {options.checkpoint} has nothing below {options.prefix}'
+            f'{near_matches(options.prefix, modules)}'
+        )
+    print(*list_modules(chosen), '', *count_values(chosen), sep='\n')

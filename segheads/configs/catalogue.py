@@ -1,0 +1,88 @@
+"""What there is to choose from: each config by name, with its cost and what it needs."""
+
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from mmengine.config import Config
+
+from .names import config_files, config_folder
+from .preflight import pretrained_files
+
+
+class ModelEntry(NamedTuple):
+    """A model in the list, as text.
+
+    Attributes:
+        name (str): Its short name.
+        head (str): The method.
+        encoder (str): The encoder.
+        data_set (str): What it is trained on.
+        size (str): Height and width of its images.
+        parameters (str): In millions.
+        multiply_adds (str): In thousands of millions, for one image of that size.
+        weights (str): Whether the weights of its encoder are at hand.
+    """
+
+    name: str
+    head: str
+    encoder: str
+    data_set: str
+    size: str
+    parameters: str
+    multiply_adds: str
+    weights: str
+
+
+def describe_models(pattern: str = '*') -> list[ModelEntry]:
+    """Describes the models whose names fit a pattern.
+
+    Args:
+        pattern (str): With ``*`` for any text. Default: all.
+
+    Returns:
+        list[ModelEntry]: By name. A config without an entry in a metafile has its name only.
+    """
+    entries = _metafile_entries()
+    return [
+        _describe(name, file, entries.get(file.stem))
+        for name, file in sorted(config_files().items())
+        if fnmatch(name, pattern)
+    ]
+
+
+def _metafile_entries() -> dict[str, dict[str, Any]]:
+    found = {}
+    folder = config_folder()
+    for file in sorted(folder.glob('*/metafile.yml')) if folder else ():
+        content = yaml.safe_load(file.read_text(encoding='utf-8'))
+        found |= {model['Name']: model for model in content['Models']}
+    return found
+
+
+def _describe(name: str, file: Path, entry: dict[str, Any] | None) -> ModelEntry:
+    weights = _weights_at_hand(file)
+    if entry is None:
+        return ModelEntry(name, '', '', '', '', '', '', weights)
+    metadata = entry['Metadata']
+    encoder, head = metadata['Architecture'][:2]
+    return ModelEntry(
+        name,
+        head,
+        encoder,
+        metadata['Training Data'],
+        'x'.join(map(str, metadata['Input Size'])),
+        f'{metadata["Parameters"] / 1e6:.1f}',
+        f'{metadata["FLOPs"] / 1e9:.1f}',
+        weights,
+    )
+
+
+def _weights_at_hand(file: Path) -> str:
+    named = [path for _, path in pretrained_files(Config.fromfile(file).model)]
+    if not named:
+        return 'none needed'
+    if any('://' in path for path in named):
+        return 'from the network'
+    return 'at hand' if all(Path(path).expanduser().is_file() for path in named) else 'missing'

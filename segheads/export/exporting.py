@@ -1,0 +1,82 @@
+"""From a config and a checkpoint to a file that has been checked."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from segheads.configs.loading import load_config, require_keys
+from segheads.inference import load
+from segheads.mistakes import UserMistake
+
+from .comparison import TOLERANCE, compare
+from .deployed_model import DeployedModel
+from .file_formats import FILE_FORMATS, write
+
+
+def export(
+    config: str,
+    checkpoint: str,
+    out: str | Path | None = None,
+    *,
+    file_format: str = 'onnx',
+    with_preprocessing: bool = False,
+    with_argmax: bool = False,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> Path:
+    """Exports a model, and keeps the file only if it computes what the model does.
+
+    Args:
+        config (str): A config file, or a name of :func:`segheads.list_models`.
+        checkpoint (str): Its checkpoint.
+        out (str | Path | None): The file; None for the name of the checkpoint, in the working
+            directory. Default: None.
+        file_format (str): Of :data:`segheads.export.file_formats.FILE_FORMATS`. Default: 'onnx'.
+        with_preprocessing (bool): Whether it takes uint8 images and normalises. Default: False.
+        with_argmax (bool): Whether it returns class indices instead of logits. Default: False.
+        cfg_options (Mapping | None): Settings of the config to override, by dotted keys.
+            Default: None.
+
+    Returns:
+        Path: The file.
+
+    Raises:
+        UserMistake: If the model cannot be exported, or the file does not compute what it does.
+    """
+    cfg = load_config(config, cfg_options)
+    require_keys(cfg, ('model',))
+    suffix = FILE_FORMATS[file_format].suffix
+    target = Path(out or Path(Path(checkpoint).name).with_suffix(suffix))
+    if not target.parent.is_dir():
+        raise UserMistake(f'--out: the folder {target.parent} does not exist; create it')
+    cfg.model.pop('auxiliary_head', None)  # it takes part in training only
+    segmentor = load(cfg, checkpoint, 'cpu')
+    model = DeployedModel(segmentor, with_preprocessing=with_preprocessing, with_argmax=with_argmax)
+    with tempfile.TemporaryDirectory(prefix='.export-', dir=target.parent) as folder:
+        file = Path(folder) / f'model{suffix}'
+        write(model, file_format, file)
+        verify(model, file, file_format)
+        os.replace(file, target)
+    print(f'{target}: {target.stat().st_size / 2**20:.1f} MiB')
+    return target
+
+
+def verify(model: DeployedModel, file: Path, file_format: str) -> None:
+    """Compares an exported file with its model, and prints how far they are apart.
+
+    Args:
+        model (DeployedModel): The model.
+        file (Path): The file.
+        file_format (str): Its format.
+
+    Raises:
+        UserMistake: If they differ by more than rounding explains.
+    """
+    for difference in compare(model, FILE_FORMATS[file_format].load(file)):
+        print(difference, flush=True)
+        if not difference.is_small:
+            raise UserMistake(
+                f'the exported file does not compute what the model does ({difference}; allowed '
+                f'are {TOLERANCE:.0e} of the largest logit), and was deleted; try another --format'
+            )

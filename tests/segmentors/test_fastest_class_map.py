@@ -1,0 +1,78 @@
+"""Ways to find a class map agree, and the fastest is chosen."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from segheads.layers import fastest_implementation
+from segheads.layers.fastest_implementation import Cost, FastestImplementation
+from segheads.layers.tiled_resize import resize_weights
+from segheads.mistakes import UserMistake
+from segheads.segmentors import fastest_class_map as module
+from segheads.segmentors.fastest_class_map import fastest_class_map, full_size_class_map
+from segheads.segmentors.tiled_prediction import class_map
+
+
+def arguments() -> tuple[Tensor, Tensor, Tensor]:
+    logits = torch.randn(5, 6, 8, generator=torch.Generator().manual_seed(0))
+    return logits, *(
+        resize_weights(torch.eye(cells), extent, False) for cells, extent in ((6, 31), (8, 40))
+    )
+
+
+def test_full_size_and_tiles_agree() -> None:
+    assert torch.equal(full_size_class_map(*arguments()), class_map(*arguments()))
+
+
+def test_full_size_in_single_precision_under_autocast() -> None:
+    logits, *weights = arguments()
+    expected = full_size_class_map(logits.bfloat16().float(), *weights)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert torch.equal(full_size_class_map(logits.bfloat16(), *weights), expected)
+
+
+def test_on_a_cpu_it_is_tiles() -> None:
+    found = []
+    fastest_class_map(*arguments(), lambda *x: found.append(x))
+    assert len(found) == 1
+
+
+def test_the_fastest_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = []
+    now = [0.0]
+
+    def of_speed(name: str, milliseconds: float) -> Callable:
+        def run(*arguments: Tensor) -> Tensor:
+            ran.append(name)
+            now[0] += milliseconds
+            return class_map(*arguments)
+
+        return run
+
+    def measure(run: Callable[[], object]) -> Cost:
+        start = now[0]
+        run()
+        return Cost(now[0] - start, 0, 1)
+
+    monkeypatch.setattr(module, 'fastest', FastestImplementation('Class map', measure))
+    monkeypatch.setattr(module, 'is_on_gpu', lambda tensor: True)
+    monkeypatch.setattr(fastest_implementation, 'is_on_gpu', lambda tensor: True)
+    monkeypatch.setattr(fastest_implementation, 'HAS_TRITON', True)
+    monkeypatch.setattr(module, '_kernel_class_map', of_speed('kernel', 1))
+    monkeypatch.setattr(module, 'full_size_class_map', of_speed('full', 3))
+    tiled = of_speed('tiles', 2)
+    first = fastest_class_map(*arguments(), tiled)
+    assert ran == ['kernel', 'full', 'tiles', 'kernel']
+    logits, rows, columns = arguments()
+    part = fastest_class_map(logits, rows[:, :29], columns, tiled)  # of similar size
+    assert ran[4:] == ['kernel']
+    assert torch.equal(part, first[:, :29])
+    assert fastest_class_map(logits, rows, columns, tiled, 'full').equal(first)
+    assert ran[5:] == ['full']
+
+
+def test_explains_that_there_is_no_kernel() -> None:
+    with pytest.raises(UserMistake, match="needs Triton and logits .* on cpu; take 'auto'"):
+        fastest_class_map(*arguments(), class_map, 'kernel')
