@@ -151,7 +151,7 @@ def test_reading_masks_takes_limited_time(cfg, monkeypatch):
 def test_more_classes_than_the_head_has(cfg):
     cfg.model.decode_head.num_classes = 2
     told = sentence(check_data, cfg, ('train',))
-    assert 'has 3 classes, but model.decode_head.num_classes is 2' in told
+    assert 'has 3 classes, but model.decode_head tells 2 apart' in told
 
 
 def test_more_classes_than_eight_bits_hold(cfg):

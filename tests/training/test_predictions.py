@@ -9,8 +9,6 @@ import pytest
 from PIL import Image
 from tiny_run import FROM_SCRATCH, command, forget_visualizers, write_workspace
 
-from segheads.training.predictions import common_folder, name_below, without_annotations
-
 CHECKPOINT = 'work_dirs/tiny/iter_2.pth'
 
 
@@ -102,30 +100,3 @@ def test_class_maps_keep_the_numbers_of_the_data_set(workspace):
     forget_visualizers()
     run_test()
     assert np.array_equal(np.array(Image.open('maps/0.png')), plain + 1)
-
-
-def test_names_below_a_folder(tmp_path):
-    root = str(tmp_path)
-    assert name_below(f'{root}/a/b.jpg', root) == 'a/b'
-    assert name_below('/elsewhere/b.jpg', root) == 'b'
-    assert name_below('scenes://3', '') == '3'
-
-
-def test_the_common_folder_of_several_data_sets(tmp_path):
-    class Part:
-        def __init__(self, folder):
-            self.data_prefix = dict(img_path=str(tmp_path / folder))
-
-    class Joined:
-        datasets = [Part('a/images'), Part('b/images')]
-
-    class Wrapped:
-        dataset = Joined()
-
-    assert common_folder(Wrapped()) == str(tmp_path)
-
-
-def test_annotations_leave_a_pipeline_and_its_branches():
-    load, pack = dict(type='LoadAnnotations'), dict(type='PackSegInputs')
-    augmented = dict(type='TestTimeAug', transforms=[[load], [pack]])
-    assert without_annotations([load, augmented]) == [dict(type='TestTimeAug', transforms=[[pack]])]
