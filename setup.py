@@ -93,13 +93,14 @@ setup(
         'web': WEB,
         'docs': DOCS,
         'tensorboard': ['tensorboard'],
-        'tiff': ['tifffile'],  # images of many bands, or of floating-point numbers
+        'tiff': ['tifffile', 'imagecodecs'],  # images of many bands, or of floating-point numbers
         'test': [
             'pytest',
             'pytest-xdist',
             'ruff',
             'setuptools>=70.1',
             'httpx',  # FastAPI's test client
+            'tifffile',
             'selenium',
             *EXPORT,
             *WEB,

@@ -41,12 +41,14 @@ def run(options: argparse.Namespace) -> None:
     from segheads.configs.data_sets import datasets_to_read
     from segheads.configs.loading import load_config, require_keys
     from segheads.configs.preflight import check_modules, classes_of_head, ignored_labels
+    from segheads.configs.signatures import check_arguments
     from segheads.data.checks import find_transform
     from segheads.data.printing import print_findings, print_histogram
     from segheads.data.scan import DatasetScanner
 
     cfg = load_config(options.config, config_options(options))
     require_keys(cfg, ('model',))
+    check_arguments(cfg)
     check_modules(cfg)
     # Paths may hold what Rich would take for its markup.
     console = Console(markup=False, highlight=False)

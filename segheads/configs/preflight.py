@@ -124,8 +124,10 @@ def check_data(cfg: Config, splits: Sequence[str], read_masks: bool = True) -> N
 
     Raises:
         UserMistake: As :func:`segheads.data.checks.check_dataset` for each data set, and
-            :func:`segheads.data.labels.check_learnable` for those of a split together.
+            :func:`segheads.data.labels.check_learnable` for those of a split together, or if
+            padding is a class.
     """
+    _check_padding(cfg)
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
         evaluator = _last(cfg.get(f'{split}_evaluator') or {})
@@ -138,6 +140,19 @@ def check_data(cfg: Config, splits: Sequence[str], read_masks: bool = True) -> N
             for key, dataset in leaf_datasets(loader.dataset, f'{split}_dataloader.dataset')
         ]
         check_learnable([masks for masks in found if masks], trains=split == 'train')
+
+
+def _check_padding(cfg: Config) -> None:
+    """Refuses padding of masks by a label that would be learnt as a class."""
+    label = (cfg.model.get('data_preprocessor') or {}).get('seg_pad_val', 255)
+    classes = classes_of_head(cfg)
+    # Fewer classes than 256 leave the default alone; other labels may be meant.
+    if classes and label == 255 < classes and label not in ignored_labels(cfg, 'train'):
+        raise UserMistake(
+            f'model.data_preprocessor.seg_pad_val={label} is one of the {classes} classes, so '
+            'padding would be learnt as that class; set it to the ignore_index of '
+            'model.decode_head'
+        )
 
 
 def classes_of_head(cfg: Config) -> int | None:

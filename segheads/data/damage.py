@@ -108,7 +108,7 @@ def read_sample(dataset: BaseSegDataset, index: int) -> Any:
         ) from error
 
 
-def leave_out_damaged(dataset: BaseSegDataset) -> list[dict[str, Any]]:
+def sound_samples(dataset: BaseSegDataset) -> list[dict[str, Any]]:
     """Reads all samples of a data set if its config says so, and keeps those that can be read.
 
     Several processes share the reading. What is left out is counted and named in the log.
@@ -150,7 +150,7 @@ def leave_out_damaged(dataset: BaseSegDataset) -> list[dict[str, Any]]:
     return [sample for index, sample in enumerate(samples) if index not in damages]
 
 
-def skip_damaged(cfg: Config) -> None:
+def skip_damaged_samples(cfg: Config) -> None:
     """Lets every data set of a run go on without the files that cannot be read.
 
     They are looked for once, before the first iteration.
@@ -179,4 +179,4 @@ def _size(pixels: Any) -> str:
 
 
 BaseSegDataset.prepare_data = read_sample
-BaseSegDataset.filter_data = leave_out_damaged
+BaseSegDataset.filter_data = sound_samples

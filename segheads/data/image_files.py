@@ -16,8 +16,8 @@ from mmseg.datasets.transforms import LoadImageFromNDArray
 from mmseg.registry import TRANSFORMS
 from PIL import Image, UnidentifiedImageError
 
-from segheads.mistakes import UserMistake
-from segheads.registered_types import type_of
+from segheads.mistakes import UserMistake, near_matches
+from segheads.registered_types import type_name, type_of
 
 Results = dict[str, Any]
 Transform = Callable[[Results], Results | None]
@@ -39,11 +39,19 @@ class ImagePipeline:
         loader (Callable): The transform that reads an image file.
 
     Raises:
-        UserMistake: If the decoder of the loading transform is not installed.
+        UserMistake: If the decoder of the loading transform is not installed, if a type is not
+            registered, or if the loading transform refuses its settings.
     """
 
     def __init__(self, steps: Sequence[Mapping[str, Any]]) -> None:
         check_decoders(steps)
+        for step in steps:
+            if type_of(step, TRANSFORMS) is None:
+                near = near_matches(str(step.get('type')), TRANSFORMS.module_dict)
+                raise UserMistake(
+                    f'the pipeline has a transform of type {step.get("type")!r}, which is not '
+                    f'registered with MMSegmentation{near}'
+                )
         steps = [dict(step) for step in steps if not _is(step, LoadAnnotations, 'Annotation')]
         position = next((i for i, step in enumerate(steps) if _is(step, LoadImageFromFile)), None)
         if position is None:
@@ -53,13 +61,13 @@ class ImagePipeline:
         elif _is(steps[position], LoadImageFromNDArray):
             to_float32 = steps[position].get('to_float32', False)
             steps[position] = dict(type='LoadImageFromFile', to_float32=to_float32)
-        self._reading: list[Transform] = [TRANSFORMS.build(each) for each in steps[: position + 1]]
+        self._reading = [_build(step) for step in steps[: position + 1]]
         self._following = steps[position + 1 :]
         self.loader = self._reading[-1]
 
     def preparation(self) -> list[Transform]:
         """Builds the transforms that come after the one that reads an image file."""
-        return [TRANSFORMS.build(dict(step)) for step in self._following]
+        return [_build(step) for step in self._following]
 
     def read(self, path: str) -> Results:
         """Reads an image file as training does.
@@ -119,6 +127,18 @@ def require_tifffile() -> None:
             'the config reads TIFF files by tifffile, which is not installed; run '
             '`pip install "segheads[tiff]"` (in a clone: `pip install -e ".[tiff]"`)'
         )
+
+
+def _build(step: Mapping[str, Any]) -> Transform:
+    try:
+        return TRANSFORMS.build(dict(step))
+    except UserMistake:
+        raise
+    except Exception as error:  # transforms check their arguments in any way
+        reason = str(error).strip().partition('\n')[0] or type(error).__name__
+        raise UserMistake(
+            f'{type_name(step)} of the pipeline cannot be built: {reason}; correct its settings'
+        ) from error
 
 
 def _is(step: Mapping[str, Any], base: type | None, word: str | None = None) -> bool:

@@ -1,6 +1,7 @@
 """What the transforms of a data set make of the values in its image files."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
@@ -16,6 +17,7 @@ from segheads.registered_types import type_of
 from .image_files import ImagePipeline, Transform
 
 IMAGES_TO_COMPARE = 5
+VALUES_TO_COUNT = 1_000_000
 # They convert to 8 bits whatever they get.
 BYTE_TRANSFORMS = ('PhotoMetricDistortion', 'CLAHE', 'AdjustGamma')
 EXTRA_SAMPLES, UNASSOCIATED_ALPHA = 338, 2
@@ -66,7 +68,8 @@ def loading_notes(pipeline: ImagePipeline, paths: Sequence[str]) -> list[str]:
         if stored is None:
             continue
         if stored.dtype.itemsize > 1 and stored.max() > 255 and pixels.max() <= 255:
-            levels = len(np.unique(pixels))
+            step = 1 + pixels.size // VALUES_TO_COUNT
+            levels = len(np.unique(pixels.ravel()[::step]))
             notes.setdefault(
                 'depth',
                 f'images such as {path} hold values up to {stored.max()} in {stored.dtype}, of '
@@ -104,15 +107,12 @@ def _loads_bytes(loader: Transform) -> bool:
     return colours.startswith(('color', 'grayscale')) and loader.imdecode_backend != 'tifffile'
 
 
-def _sample(pipeline: ImagePipeline, paths: Sequence[str]) -> list[tuple[str, np.ndarray]]:
-    read = []
+def _sample(pipeline: ImagePipeline, paths: Sequence[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Reads images, evenly spaced, and leaves out those that cannot be read."""
     count = min(IMAGES_TO_COMPARE, len(paths))
     for index in np.linspace(0, len(paths) - 1, count).astype(int):
-        try:
-            read.append((paths[index], pipeline.read(paths[index])['img']))
-        except UserMistake:  # told of where every image is read
-            continue
-    return read
+        with suppress(UserMistake):  # told of where every image is read
+            yield paths[index], pipeline.read(paths[index])['img']
 
 
 def _are_bytes(pixels: np.ndarray) -> bool:

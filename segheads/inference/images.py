@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 
 from segheads.data.checks import leaf_datasets
 from segheads.data.image_files import ImagePipeline, Transform
-from segheads.mistakes import UserMistake
+from segheads.mistakes import UserMistake, near_matches
 
 from .pictures import as_picture
 
@@ -171,6 +171,7 @@ def test_pipeline(cfg: Config) -> list[dict[str, Any]]:
 
 
 def _form(loader: Transform, bgr_to_rgb: bool) -> LoadedForm:
+    loader = getattr(loader, 'from_file', loader)  # that of an InferencerLoader
     to_float32 = getattr(loader, 'to_float32', False)
     if not isinstance(loader, LoadImageFromFile):
         # Nothing is known of it, but the model says which order it wants changed.
@@ -178,6 +179,11 @@ def _form(loader: Transform, bgr_to_rgb: bool) -> LoadedForm:
     if loader.imdecode_backend == 'tifffile':
         return LoadedForm(None, None, False, to_float32)
     flags = COLOUR_FLAGS.get(loader.color_type, loader.color_type)
+    if not isinstance(flags, int):
+        raise UserMistake(
+            f'color_type of {type(loader).__name__} must be one of {", ".join(COLOUR_FLAGS)}, but '
+            f'is {flags!r}{near_matches(str(flags), COLOUR_FLAGS)}'
+        )
     if flags == cv2.IMREAD_UNCHANGED:
         return LoadedForm(None, None, True, to_float32)
     is_colour, keeps_channels = flags & cv2.IMREAD_COLOR, flags & cv2.IMREAD_ANYCOLOR
@@ -221,7 +227,10 @@ def _from_array(image: np.ndarray, form: LoadedForm) -> np.ndarray:
         bands = np.concatenate([bands[..., 2::-1], bands[..., 3:]], axis=2)
     # OpenCV has grey without channels.
     image = np.ascontiguousarray(bands[..., 0] if bands.shape[2] == 1 else bands)
-    return image.astype(np.float32) if form.to_float32 else image
+    # PyTorch does not take what it might write to otherwise, such as the pixels of Pillow.
+    return image.astype(
+        np.float32 if form.to_float32 else image.dtype, copy=not image.flags.writeable
+    )
 
 
 def _require(

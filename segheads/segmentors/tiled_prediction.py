@@ -1,7 +1,8 @@
 """Class maps without logits at the resolution of the image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from mmengine.model import BaseTTAModel
@@ -17,6 +18,7 @@ from segheads.layers.fastest_implementation import AUTO, check_implementation
 from segheads.layers.tiled_resize import Tile, resize_weights, tiles
 
 from .fastest_class_map import fastest_class_map
+from .logits_on_demand import attach_logits
 
 
 class TiledPrediction:
@@ -29,7 +31,8 @@ class TiledPrediction:
     original image comes straight from the logits as the head computes them. The class maps are the
     same, but for pixels of which two classes are equal to rounding.
 
-    The result has no ``seg_logits``. They are kept, and computed as MMSegmentation does, with
+    The ``seg_logits`` of the result are computed when something reads them, and are none of its
+    data. They are kept there, and computed as MMSegmentation does, with
     ``test_cfg=dict(keep_logits=True)``, in test-time augmentation, which averages them, and of
     heads with a single output (``out_channels=1``), which is compared with a threshold.
 
@@ -87,6 +90,7 @@ class TiledPrediction:
                 weights = self._weights_of_original(*weights, meta)
             classes = fastest_class_map(image_logits, *weights, class_map, implementation)
             result.set_data(dict(pred_sem_seg=PixelData(data=classes)))
+            attach_logits(result, partial(resized_logits, image_logits.detach(), *weights))
         return results
 
     def _predict_whole(
@@ -161,14 +165,41 @@ def class_map(logits: Tensor, row_weights: Tensor, column_weights: Tensor) -> Te
     Returns:
         Tensor: The class of each pixel, (1, H, W).
     """
+    size = row_weights.shape[1], column_weights.shape[1]
+    classes = torch.empty(1, *size, dtype=torch.long, device=logits.device)
+    for tile, values in _resized_tiles(logits, row_weights, column_weights):
+        classes[0, tile.rows, tile.columns] = values.argmax(dim=2)
+    return classes
+
+
+@torch.compiler.disable
+@torch.no_grad()
+def resized_logits(logits: Tensor, row_weights: Tensor, column_weights: Tensor) -> Tensor:
+    """Resize logits to the image, where somebody wants more than the class map.
+
+    Args:
+        logits (Tensor): Scores of the classes (C, h, w).
+        row_weights (Tensor): Weights (h, H) of the rows of the logits in those of the image.
+        column_weights (Tensor): Weights (w, W) of the columns of the logits.
+
+    Returns:
+        Tensor: Scores of the classes, (C, H, W).
+    """
+    resized = logits.new_empty(len(logits), row_weights.shape[1], column_weights.shape[1])
+    for tile, values in _resized_tiles(logits, row_weights, column_weights):
+        resized[:, tile.rows, tile.columns] = values.permute(2, 0, 1)
+    return resized
+
+
+def _resized_tiles(
+    logits: Tensor, row_weights: Tensor, column_weights: Tensor
+) -> Iterator[tuple[Tile, Tensor]]:
+    """Yield the tiles of the image, each with its scores (rows, columns, C)."""
     # In the order of the image: the logits of overlapping windows interleave, so that a tile needs
     # neighbouring rows and columns.
     row_order = row_weights.argmax(dim=1).argsort()
     column_order = column_weights.argmax(dim=1).argsort()
     scores = logits.permute(1, 2, 0)[row_order][:, column_order].contiguous()
-    classes = torch.empty(
-        1, row_weights.shape[1], column_weights.shape[1], dtype=torch.long, device=logits.device
-    )
     weights = row_weights[row_order].t(), column_weights[column_order].t()
     unreached = scores
     if not scores.isfinite().all():
@@ -179,8 +210,7 @@ def class_map(logits: Tensor, row_weights: Tensor, column_weights: Tensor) -> Te
             values = tile.resize(unreached)
             if unreached is not scores:
                 values += _nonfinite_values(tile, scores)
-            classes[0, tile.rows, tile.columns] = values.argmax(dim=2)
-    return classes
+            yield tile, values
 
 
 def _nonfinite_values(tile: Tile, scores: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 import datetime
 import gc
 import os
-import socket
 import subprocess
 
 import torch
@@ -17,8 +16,7 @@ from segheads.mistakes import UserMistake
 from segheads.ranks import local_rank
 from segheads.registered_types import is_type, set_type
 
-# Under which the processes of a run find what one of them has to say.
-LAST_WORDS = 'segheads/last_words'
+from .last_words import end_with_others
 
 RANK_VARIABLES = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
 
@@ -56,7 +54,7 @@ def check_launcher(launcher: str, given_local_rank: int | None = None) -> None:
 def prepare_processes(cfg: Config) -> None:
     """Makes a config run in several processes on the device that the machine has.
 
-    On GPUs nothing changes. On a CPU the process group uses gloo, the model is wrapped without
+    All of them end when one of them does so by a sentence. On a CPU the process group uses gloo, the model is wrapped without
     device ids, and synchronised batch norm, which PyTorch has for GPUs only, becomes batch norm.
     One process alone needs nothing: MMEngine's Runner reverts synchronised batch norm itself.
 
@@ -67,6 +65,7 @@ def prepare_processes(cfg: Config) -> None:
         return
     # MMEngine reads it to choose the GPU, but sets it for slurm only.
     os.environ['LOCAL_RANK'] = str(local_rank())
+    end_with_others()
     if get_device() != 'cpu':
         return
     replace_sync_batch_norm(cfg.model)
@@ -118,36 +117,6 @@ def join_process_group(launcher: str, timeout: float | None = None) -> None:
     variables.setdefault('MASTER_PORT', '29500')
     limit = {} if timeout is None else dict(timeout=datetime.timedelta(seconds=timeout))
     distributed.init_process_group('gloo', **limit)
-
-
-def agree_on_last_words(sentence: str | None) -> tuple[str | None, bool]:
-    """Settles what a process says that an error ends.
-
-    If one process of a run fails, such as by an image that it alone reads, the others fail a moment
-    later, because it is gone. Then all of them end by the sentence of the first one, and one of
-    each machine says it.
-
-    Args:
-        sentence (str | None): What this process has to say; None if the error that ends it has no
-            sentence.
-
-    Returns:
-        tuple[str | None, bool]: What ends the run, None if no process has said anything, and
-        whether it is this process that says it.
-    """
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return sentence, local_rank() == 0
-    try:
-        store = distributed.distributed_c10d._get_default_store()
-        if sentence is not None:
-            # The first one counts.
-            store.compare_set(LAST_WORDS, '', sentence)
-        elif not store.check([LAST_WORDS]):
-            return None, False
-        said = store.get(LAST_WORDS).decode()
-        return said, store.add(f'{LAST_WORDS}/{socket.gethostname()}', 1) == 1
-    except RuntimeError:  # the process that keeps the store is gone
-        return sentence, local_rank() == 0
 
 
 def leave_process_group() -> None:

@@ -46,6 +46,7 @@ def train(
     trusted: bool = False,
     verbose: bool = False,
     rehearsed: bool = True,
+    skip_damaged: bool = False,
 ) -> Runner:
     """Trains a model.
 
@@ -68,6 +69,8 @@ def train(
         trusted (bool): Whether checkpoints may run code. Default: False.
         verbose (bool): Whether the whole log goes to the console too. Default: False.
         rehearsed (bool): Whether to go through the run in small first. Default: True.
+        skip_damaged (bool): Whether to read all images and masks first, and to go on without those
+            that are damaged. Default: False.
 
     Returns:
         Runner: The runner after training; it holds the model.

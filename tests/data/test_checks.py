@@ -165,6 +165,8 @@ def test_more_classes_than_eight_bits_hold(cfg):
     told = sentence(check_data, cfg, ('train',))
     assert 'ignore_index=65535' in told and 'seg_pad_val=65535' in told
     cfg.model.decode_head.ignore_index = 65535
+    assert 'seg_pad_val=255 is one of the 300 classes' in sentence(check_data, cfg, ('train',))
+    cfg.model.data_preprocessor.seg_pad_val = 65535
     check_data(cfg, ('train',))
     dataset.pipeline = dataset.pipeline[:2]
     loaded = DATASETS.build(dataset)[0]['gt_seg_map']

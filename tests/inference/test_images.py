@@ -131,6 +131,33 @@ def test_a_flag_of_opencv_in_place_of_a_colour_type():
     assert reading(color_type=2)(deep).pixels.dtype == np.uint16  # any depth, grey
 
 
+def test_a_colour_type_that_is_misspelt():
+    assert "is 'colour'; did you mean color?" in sentence(reading, color_type='colour')
+
+
+def test_a_pipeline_that_cannot_be_built():
+    told = sentence(reading, colour_type='grayscale')
+    assert 'LoadImageFromFile of the pipeline cannot be built' in told and "'colour_type'" in told
+    unknown = Config(dict(test_pipeline=[dict(type='LoadImageFromFil')]))
+    assert "'LoadImageFromFil', which is not registered" in sentence(ImageReader, unknown)
+    following = [dict(type='LoadImageFromFile'), dict(type='Resize', scales=3)]
+    pipeline = ImageReader(Config(dict(test_pipeline=following))).pipeline
+    assert 'Resize of the pipeline cannot be built' in sentence(pipeline.preparation)
+
+
+def test_the_loader_of_inferencers(path):
+    steps = [dict(type='InferencerLoader', color_type='grayscale'), dict(type='PackSegInputs')]
+    reader = ImageReader(Config(dict(test_pipeline=steps)))
+    assert reader(path).shape == reader(RGB).shape == (3, 5)
+
+
+@pytest.mark.parametrize('settings', [dict(), dict(color_type='unchanged')])
+def test_pytorch_may_write_to_the_pixels(settings):
+    read_only = Image.fromarray(RGB[..., 0])
+    assert not np.asarray(read_only).flags.writeable
+    assert reading(**settings)(read_only).pixels.flags.writeable
+
+
 def test_a_config_that_reads_arrays_only(path):
     steps = [dict(type='LoadImageFromNDArray', to_float32=True), dict(type='PackSegInputs')]
     loaded = ImageReader(Config(dict(test_pipeline=steps)))(path)

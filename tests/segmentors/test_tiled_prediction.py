@@ -1,5 +1,7 @@
 """The lean segmentors predict the class maps of MMSegmentation's."""
 
+import copy
+import pickle
 import re
 
 import pytest
@@ -7,6 +9,7 @@ import torch
 from largest_tensor import LargestTensor
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -110,6 +113,22 @@ def test_same_class_maps(metainfo: dict, test_cfg: dict, align_corners: bool) ->
     assert actual.pred_sem_seg.data.dtype == expected.pred_sem_seg.data.dtype
     assert torch.equal(actual.pred_sem_seg.data, expected.pred_sem_seg.data)
     assert 'seg_logits' not in actual
+    # Computed now.
+    torch.testing.assert_close(actual.seg_logits.data, expected.seg_logits.data)
+    assert 'seg_logits' not in actual and 'seg_logits' not in actual.to_dict()
+
+
+def test_logits_on_demand_are_computed_once_and_survive_copies() -> None:
+    lean, _ = both(WHOLE)
+    (result,) = predict(lean, images(1, 68, 80))
+    shared = [pickle.loads(pickle.dumps(result)), copy.deepcopy(result)]
+    logits = result.seg_logits.data
+    assert logits is result.seg_logits.data and result.seg_logits.shape == (68, 80)
+    assert logits.softmax(0).sum(0).allclose(logits.new_ones(68, 80))
+    for other in shared:
+        assert torch.equal(other.seg_logits.data, logits)
+    result.seg_logits = PixelData(data=logits + 1)
+    assert torch.equal(result.seg_logits.data, logits + 1) and 'seg_logits' in result
 
 
 @pytest.mark.parametrize('test_cfg', [WHOLE, SLIDE], ids=['whole', 'slide'])
