@@ -19,7 +19,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from segheads.mistakes import UserMistake, tell
-from segheads.registered_types import is_type, type_name
+from segheads.registered_types import is_type, type_name, type_of
 
 from .checks import leaf_datasets
 from .mask_forms import why_unreadable
@@ -166,6 +166,8 @@ def skip_damaged_samples(cfg: Config) -> None:
         if not loader:
             continue
         for key, dataset in leaf_datasets(loader.dataset, f'{split}_dataloader.dataset'):
+            if type_of(dataset, DATASETS) is None:  # which is told elsewhere
+                continue
             if not is_type(dataset, DATASETS, BaseSegDataset):
                 raise UserMistake(
                     f'--skip-damaged: {key} is {type_name(dataset)}, which cannot leave samples '

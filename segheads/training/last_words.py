@@ -1,8 +1,8 @@
 """What the processes of a run say, and do, when one of them ends it.
 
 One process alone may meet what ends a run, such as an image that cannot be read. The others wait
-for it in a collective operation then, some for minutes, or fail because it is gone. So it leaves its
-sentence where all of them look.
+for it in a collective operation then, some for minutes, or fail because it is gone. So it leaves
+its sentence where all of them look.
 """
 
 import os

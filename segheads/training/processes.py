@@ -54,9 +54,10 @@ def check_launcher(launcher: str, given_local_rank: int | None = None) -> None:
 def prepare_processes(cfg: Config) -> None:
     """Makes a config run in several processes on the device that the machine has.
 
-    All of them end when one of them does so by a sentence. On a CPU the process group uses gloo, the model is wrapped without
-    device ids, and synchronised batch norm, which PyTorch has for GPUs only, becomes batch norm.
-    One process alone needs nothing: MMEngine's Runner reverts synchronised batch norm itself.
+    All of them end when one of them ends by a sentence. On a CPU the process group uses gloo, the
+    model is wrapped without device ids, and synchronised batch norm, which PyTorch has for GPUs
+    only, becomes batch norm. One process alone needs nothing: MMEngine's Runner reverts
+    synchronised batch norm itself.
 
     Args:
         cfg (Config): The config of the run, ``cfg.launcher`` included; it is changed in place.

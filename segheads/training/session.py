@@ -15,6 +15,7 @@ from segheads.checkpoints.pretrained import pretrained_parts
 from segheads.configs.loading import default_work_dir, load_config, require_keys
 from segheads.configs.preflight import check_data, check_modules, check_pretrained
 from segheads.configs.signatures import check_arguments
+from segheads.data.damage import skip_damaged_samples
 from segheads.registered_types import is_type
 
 from . import processes
@@ -89,6 +90,8 @@ def train(
             cfg.resume = resume
             if fine_tune:
                 start_from_other_classes(cfg, fine_tune)
+            if skip_damaged:
+                skip_damaged_samples(cfg)
             prepare(cfg, mixed_precision, compiled, allow_partial, rehearsed)
         runner = build_runner(cfg, verbose)
         with live_line_ended(runner):
