@@ -1,5 +1,6 @@
 """Masks in forms that hold no class ids, and what to do about each."""
 
+import cv2
 import numpy as np
 from mmengine import fileio
 from PIL import UnidentifiedImageError
@@ -24,7 +25,7 @@ def why_unreadable(error: Exception) -> str:
     """
     if isinstance(error, FileNotFoundError):
         return 'it does not exist'
-    if isinstance(error, (UnidentifiedImageError, AssertionError)):
+    if isinstance(error, (UnidentifiedImageError, cv2.error, AssertionError)):
         return 'it is damaged, or no image'
     return (str(error).splitlines() or [type(error).__name__])[0]
 

@@ -100,3 +100,20 @@ def test_class_maps_keep_the_numbers_of_the_data_set(workspace):
     forget_visualizers()
     run_test()
     assert np.array_equal(np.array(Image.open('maps/0.png')), plain + 1)
+
+
+def test_a_test_needs_no_data_of_the_training(workspace):
+    shutil.rmtree('data/images/train')
+    shutil.rmtree('data/annotations/train')
+    run_test()
+    assert files('maps') == ['0.png', '1.png']
+
+
+def test_images_that_differ_in_the_suffix_only(workspace):
+    text = Path('tiny.py').read_text()
+    Path('tiny.py').write_text(text.replace("img_suffix='.png'", "img_suffix=''"))
+    Image.open('data/images/val/1.png').save('data/images/val/0.bmp')
+    Path('data/images/val/1.png').unlink()
+    shutil.rmtree('data/annotations/val')
+    run_test()
+    assert files('maps') == ['0.bmp.png', '0.png.png']
