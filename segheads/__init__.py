@@ -10,7 +10,16 @@ from . import compat
 # Before anything imports `mmseg`: next to some versions of MMCV it cannot be imported otherwise.
 compat.apply()
 
-from . import backbones, checkpoints, datasets, heads, losses, segmentors, training  # noqa: E402
+from . import (  # noqa: E402
+    backbones,
+    checkpoints,
+    data,
+    datasets,
+    heads,
+    losses,
+    segmentors,
+    training,
+)
 from .configs.names import list_models  # noqa: E402
 from .fusion import fuse  # noqa: E402
 from .inference import draw, load, predict  # noqa: E402
@@ -21,6 +30,7 @@ __all__ = [
     'backbones',
     'checkpoints',
     'compat',
+    'data',
     'datasets',
     'draw',
     'fuse',

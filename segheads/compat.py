@@ -5,6 +5,7 @@ where nothing breaks. "The forks" are the maintained onedl-mmcv, onedl-mmengine 
 onedl-mmsegmentation, which are imported under the original names.
 """
 
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -18,6 +19,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 import torch
+from torch import Tensor, nn
 
 _COMPILED_OPERATORS = 'mmcv._ext'
 _NEWEST_MMCV_FOR_MMSEG = '2.1.0'
@@ -38,6 +40,7 @@ def apply() -> None:
     import_timm_when_needed()
     find_packages_without_pkg_resources()
     find_configs_of_packages()
+    compute_focal_loss_on_any_device()
 
 
 def require_safe_torch() -> None:
@@ -282,6 +285,54 @@ def find_configs_of_packages() -> None:
         importlib.metadata.distribution(MODULE2PACKAGE['mmseg'])
     except importlib.metadata.PackageNotFoundError:
         MODULE2PACKAGE['mmseg'] = 'mmseg'
+
+
+def compute_focal_loss_on_any_device() -> None:
+    """Let MMSegmentation's FocalLoss compare each class with its labels where there is no GPU.
+
+    Without this, it raises "The size of tensor a (5) must match the size of tensor b" for labels on
+    a CPU (MMSegmentation <= 1.2.2): of the labels as one channel per class it takes one channel in
+    place of all. A mask per class is what it is given instead, which it takes on every device.
+    """
+    import torch.nn.functional as F
+    from mmseg.models.losses import FocalLoss
+
+    if hasattr(FocalLoss.forward, '__wrapped__') or not _focal_loss_fails(FocalLoss):
+        return
+    forward = FocalLoss.forward
+
+    @functools.wraps(forward)
+    def forward_on_any_device(
+        self: nn.Module,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        *args: Any,
+        ignore_index: int = 255,
+        **kwargs: Any,
+    ) -> Tensor:
+        if pred.is_cuda or target.dim() == pred.dim():
+            return forward(self, pred, target, weight, *args, ignore_index=ignore_index, **kwargs)
+        valid = target != ignore_index
+        # One more class, so that a single one has the label 1 and not 0.
+        num_classes = pred.shape[1]
+        masks = F.one_hot(torch.where(valid, target, 0), num_classes + 1).movedim(-1, 1)
+        masks = masks[:, 1:] if num_classes == 1 else masks[:, :num_classes]
+        weight = valid if weight is None else weight * valid
+        # No channel of the masks is ignored: what is, has no weight.
+        return forward(
+            self, pred, masks, weight.flatten().to(pred), *args, ignore_index=-1, **kwargs
+        )
+
+    FocalLoss.forward = forward_on_any_device
+
+
+def _focal_loss_fails(loss: type[nn.Module]) -> bool:
+    try:
+        loss()(torch.zeros(1, 2, 1, 3), torch.zeros(1, 1, 3, dtype=torch.long))
+    except RuntimeError:
+        return True
+    return False
 
 
 def is_tracing() -> bool:

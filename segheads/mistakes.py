@@ -9,6 +9,8 @@ from pathlib import Path
 
 PACKAGE_ROOT = Path(__file__).resolve().parent
 FULL_OR_READ_ONLY = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+# PyTorch raises what a worker raised again, with all of its traceback as the text.
+FROM_WORKER = re.compile(r'Caught \w+ in .+^[\w.]+: ([^\n]+)\s*\Z', re.DOTALL | re.MULTILINE)
 
 
 class UserMistake(ValueError):
@@ -45,7 +47,8 @@ def sentence_for(error: Exception) -> str | None:
         str | None: The sentence, or None if the error is not a user's mistake.
     """
     if isinstance(error, UserMistake):
-        return str(error)
+        from_worker = FROM_WORKER.match(str(error))
+        return from_worker[1] if from_worker else str(error)
     if isinstance(error, OSError) and error.errno in FULL_OR_READ_ONLY:
         return (
             f'{error.filename or "a file"} could not be written ({error.strerror}); make room or '

@@ -24,6 +24,7 @@ from mmengine.hub import get_config
 from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.runner import Runner
+from mmseg.models.losses import FocalLoss
 from torch import Tensor, nn
 
 from segheads import compat
@@ -312,3 +313,49 @@ class TestConfigReferences:
         )
         assert process.stdout.split()[-1:] == ['SegformerHead'], process.stderr
         assert 'ModuleNotFoundError: mmyolo is not installed' in process.stderr
+
+
+class TestFocalLoss:
+    """MMSegmentation's own, on a CPU."""
+
+    @staticmethod
+    def expected(pred: Tensor, target: Tensor, alpha: Tensor, ignore_index: int = 255) -> Tensor:
+        """The loss of each pixel and class, by the definition: -a (1 - p)^2 log p."""
+        classes = torch.arange(1, 2) if pred.shape[1] == 1 else torch.arange(pred.shape[1])
+        is_class = target[:, None] == classes[:, None, None]
+        probability = torch.where(is_class, pred.sigmoid(), 1 - pred.sigmoid())
+        alpha = torch.where(is_class, alpha[:, None, None], 1 - alpha[:, None, None])
+        loss = -alpha * (1 - probability) ** 2 * probability.log()
+        return loss * (target != ignore_index)[:, None]
+
+    @pytest.mark.parametrize('num_classes', [1, 2, 5])
+    @pytest.mark.parametrize('ignore_index', [255, 0])
+    def test_is_what_its_definition_says(self, num_classes: int, ignore_index: int) -> None:
+        pred = torch.randn(2, num_classes, 4, 6)
+        target = torch.randint(0, max(num_classes, 2), (2, 4, 6))
+        target[:, 0] = ignore_index
+        each = self.expected(pred, target, torch.tensor([0.25]), ignore_index)
+        loss = FocalLoss(alpha=0.25)
+        torch.testing.assert_close(loss(pred, target, ignore_index=ignore_index), each.mean())
+        found = loss(pred, target, reduction_override='none', ignore_index=ignore_index)
+        torch.testing.assert_close(found, each)
+
+    def test_weighs_classes_and_pixels(self) -> None:
+        pred, target = torch.randn(2, 3, 4, 6), torch.randint(0, 3, (2, 4, 6))
+        alpha, weight = torch.tensor([0.2, 0.5, 0.7]), torch.rand(2, 4, 6)
+        each = self.expected(pred, target, alpha) * torch.tensor([1.0, 2.0, 3.0])[:, None, None]
+        loss = FocalLoss(alpha=alpha.tolist(), class_weight=[1.0, 2.0, 3.0])
+        found = loss(pred, target, weight, avg_factor=7)
+        torch.testing.assert_close(found, (each * weight[:, None]).sum() / 7)
+
+    def test_of_masks_stays_what_it_was(self) -> None:
+        pred, target = torch.randn(2, 3, 4, 6), torch.randint(0, 3, (2, 4, 6))
+        masks = torch.nn.functional.one_hot(target, 3).movedim(-1, 1)
+        torch.testing.assert_close(FocalLoss()(pred, masks), FocalLoss()(pred, target))
+
+    def test_trains_a_head(self) -> None:
+        pred = torch.zeros(1, 3, 2, 2, requires_grad=True)
+        FocalLoss()(pred, torch.full((1, 2, 2), 255)).backward()
+        assert not pred.grad.any()
+        FocalLoss()(pred, torch.zeros(1, 2, 2, dtype=torch.long)).backward()
+        assert (pred.grad[:, 0] < 0).all() and (pred.grad[:, 1:] > 0).all()

@@ -144,14 +144,23 @@ def run_and_exit(command: Callable[[], None]) -> None:
             print(interruption, file=sys.stderr, flush=True)
         sys.exit(getattr(interruption, 'exit_code', 130))
     except Exception as error:
-        sentence = sentence_for(error)
+        sentence, speaks = _agree_on_last_words(sentence_for(error))
         if sentence is None:
             raise
-        if local_rank() != 0:
-            # The first process speaks, if it is wrong there too, and the launcher ends the others.
-            time.sleep(SECONDS_FOR_THE_FIRST)
-        print(f'error: {sentence}', file=sys.stderr, flush=True)
+        if speaks:
+            print(f'error: {sentence}', file=sys.stderr, flush=True)
         sys.exit(2)
+
+
+def _agree_on_last_words(sentence: str | None) -> tuple[str | None, bool]:
+    last_words = sys.modules.get('segheads.training.last_words')
+    agreed = last_words and last_words.agree_on_last_words(sentence)
+    if agreed:
+        return agreed
+    if sentence is not None and local_rank() != 0:
+        # The first process speaks, if it is wrong there too, and the launcher ends the others.
+        time.sleep(SECONDS_FOR_THE_FIRST)
+    return sentence, True
 
 
 def _leave_process_group() -> None:

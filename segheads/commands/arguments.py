@@ -28,6 +28,11 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help='what started the processes of a distributed run',
     )
     parser.add_argument(
+        '--skip-damaged',
+        action='store_true',
+        help='read all images and masks first, and go on without those that are damaged',
+    )
+    parser.add_argument(
         '--verbose', action='store_true', help="print MMEngine's whole log, not only write it"
     )
     add_trust_argument(parser)

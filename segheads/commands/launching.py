@@ -1,5 +1,6 @@
 """Several processes on this machine, through torchrun."""
 
+import logging
 import os
 import signal
 import sys
@@ -29,6 +30,8 @@ def launch(arguments: Sequence[str]) -> None:
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+    # It reports each process that it ends after the first one, which has said why.
+    logging.getLogger('torch.distributed.elastic.multiprocessing.api').setLevel(logging.CRITICAL)
     try:
         run.main(list(arguments))
     except ChildFailedError as error:

@@ -58,6 +58,7 @@ def run(options: argparse.Namespace) -> None:
         local_rank=options.local_rank,
         trusted=options.trust_checkpoint,
         verbose=options.verbose,
+        skip_damaged=options.skip_damaged,
     )
 
 

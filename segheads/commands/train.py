@@ -68,5 +68,6 @@ def run(options: argparse.Namespace) -> None:
         local_rank=options.local_rank,
         trusted=options.trust_checkpoint,
         verbose=options.verbose,
+        skip_damaged=options.skip_damaged,
         rehearsed=not options.no_rehearsal,
     )

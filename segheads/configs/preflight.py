@@ -11,6 +11,7 @@ from mmengine.registry import WEIGHT_INITIALIZERS, Registry
 from mmseg.registry import DATASETS, MODELS
 
 from segheads.data.checks import check_dataset, leaf_datasets
+from segheads.data.labels import check_learnable
 from segheads.mistakes import UserMistake, near_matches, tell
 from segheads.registered_types import is_type
 
@@ -122,7 +123,9 @@ def check_data(cfg: Config, splits: Sequence[str], read_masks: bool = True) -> N
         read_masks (bool): Whether to read some masks and look at their labels. Default: True.
 
     Raises:
-        UserMistake: As :func:`segheads.data.checks.check_dataset`, or if padding is a class.
+        UserMistake: As :func:`segheads.data.checks.check_dataset` for each data set, and
+            :func:`segheads.data.labels.check_learnable` for those of a split together, or if
+            padding is a class.
     """
     _check_padding(cfg)
     for split in splits:
@@ -130,10 +133,13 @@ def check_data(cfg: Config, splits: Sequence[str], read_masks: bool = True) -> N
         evaluator = _last(cfg.get(f'{split}_evaluator') or {})
         if not loader or (split != 'train' and evaluator.get('format_only')):
             continue
-        for key, dataset in leaf_datasets(loader.dataset, f'{split}_dataloader.dataset'):
+        found = [
             check_dataset(
                 dataset, key, classes_of_head(cfg), ignored_labels(cfg, split), read_masks
             )
+            for key, dataset in leaf_datasets(loader.dataset, f'{split}_dataloader.dataset')
+        ]
+        check_learnable([masks for masks in found if masks], trains=split == 'train')
 
 
 def _check_padding(cfg: Config) -> None:
@@ -150,8 +156,13 @@ def _check_padding(cfg: Config) -> None:
 
 
 def classes_of_head(cfg: Config) -> int | None:
-    """Returns the number of classes of the (last) decode head, None if it does not say."""
-    return _last(cfg.model.get('decode_head') or {}).get('num_classes')
+    """Returns how many classes the (last) decode head tells apart, None if it does not say.
+
+    A head with one output tells two, an object and what is around it.
+    """
+    head = _last(cfg.model.get('decode_head') or {})
+    num_classes = head.get('num_classes')
+    return 2 if 1 in (num_classes, head.get('out_channels')) else num_classes
 
 
 def ignored_labels(cfg: Config, split: str) -> set[int]:

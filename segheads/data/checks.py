@@ -12,9 +12,10 @@ from segheads.mistakes import UserMistake, tell
 from segheads.registered_types import type_name, type_of
 
 from .class_names import names_and_colours
+from .files import check_pairs, files_left_out, list_samples
 from .image_files import ImagePipeline, check_decoders
 from .image_loading import value_fault
-from .labels import check_labels
+from .labels import MaskLabels, check_labels
 from .mask_files import check_wide_labels
 
 
@@ -43,7 +44,7 @@ def check_dataset(
     num_classes: int | None,
     ignore_indices: Collection[int],
     read_masks: bool = True,
-) -> None:
+) -> MaskLabels | None:
     """Checks a data set on the local disk; any other has nothing to check here.
 
     The labels are those of a sample, see :func:`segheads.data.labels.check_labels`.
@@ -51,9 +52,12 @@ def check_dataset(
     Args:
         cfg (Mapping): Config of a data set that is not a wrapper.
         key (str): Its dotted key, for the sentences.
-        num_classes (int | None): Number of classes of the head, None if unknown.
+        num_classes (int | None): Number of classes that the head tells apart, None if unknown.
         ignore_indices (Collection[int]): Labels allowed besides the classes.
         read_masks (bool): Whether to read masks and look at their labels. Default: True.
+
+    Returns:
+        MaskLabels | None: What was read of the masks, None if there are none on a local disk.
 
     Raises:
         UserMistake: If a folder is missing or empty, if images have no mask, if the data set has
@@ -62,23 +66,28 @@ def check_dataset(
     """
     dataset = open_dataset(cfg, key)
     if dataset is None:
-        return
+        return None
     check_class_count(dataset, key, num_classes)
     check_wide_labels(dataset, key, ignore_indices)
     check_decoders(cfg.get('pipeline', ()))
     if not dataset.data_prefix.get('img_path'):
-        return
+        return None
     list_samples(dataset, key)
+    if read_masks:
+        for note in files_left_out(dataset):
+            tell(f'{key}: {note}.')
     load_annotations = find_transform(cfg.get('pipeline', ()), 'LoadAnnotations')
     if load_annotations is None or not dataset.data_prefix.get('seg_map_path'):
-        return
-    _check_pairs(dataset, key)
+        return None
+    check_pairs(dataset, key)
+    masks = MaskLabels(dataset, load_annotations, key, ignore_indices)
     if read_masks:
-        check_labels(dataset, load_annotations, key, ignore_indices)
+        check_labels(masks)
         paths = [sample['img_path'] for sample in dataset.data_list]
         fault = value_fault(ImagePipeline(cfg['pipeline']), cfg['pipeline'], paths, key)
         if fault:
             raise UserMistake(fault)
+    return masks
 
 
 def open_dataset(cfg: Mapping[str, Any], key: str) -> BaseSegDataset | None:
@@ -109,31 +118,12 @@ def open_dataset(cfg: Mapping[str, Any], key: str) -> BaseSegDataset | None:
     names_and_colours(cfg, key)
     try:
         dataset = DATASETS.build(dict(cfg, pipeline=[], lazy_init=True))
-    except AssertionError as error:
+    except (AssertionError, ValueError) as error:
         raise UserMistake(f'{key}: {type_name(cfg)} refuses its settings: {error}') from error
     for name in ('img_path', 'seg_map_path'):
         if dataset.data_prefix.get(name):
             _check_folder(dataset.data_prefix[name], name, cfg, key)
     return dataset
-
-
-def list_samples(dataset: BaseSegDataset, key: str) -> None:
-    """Lets a data set list its images; ``dataset.data_list`` holds them afterwards.
-
-    Args:
-        dataset (BaseSegDataset): A data set from :func:`open_dataset`.
-        key (str): Its dotted key, for the sentences.
-
-    Raises:
-        UserMistake: If its list of images is missing, or if there are none.
-    """
-    if dataset.ann_file and not os.path.exists(dataset.ann_file):
-        raise UserMistake(f'{key}.ann_file: the list of images {dataset.ann_file} does not exist')
-    # Serialising fails for no images at all, and is of no use here.
-    dataset.serialize_data = False
-    dataset.full_init()
-    if len(dataset) == 0:
-        raise UserMistake(_no_images(dataset, key))
 
 
 def find_transform(transforms: Any, name: str) -> Mapping[str, Any] | None:
@@ -158,24 +148,6 @@ def find_transform(transforms: Any, name: str) -> Mapping[str, Any] | None:
     return None
 
 
-def mask_files(dataset: BaseSegDataset) -> set[str]:
-    """Lists the files in the mask folder of a data set, as normalised paths.
-
-    One listing instead of one question per mask: network drives answer slowly.
-
-    Args:
-        dataset (BaseSegDataset): A data set with a mask folder.
-
-    Returns:
-        set[str]: Paths.
-    """
-    return {
-        os.path.normpath(os.path.join(parent, file))
-        for parent, _, files in os.walk(dataset.data_prefix['seg_map_path'], followlinks=True)
-        for file in files
-    }
-
-
 def _check_folder(folder: str, name: str, cfg: Mapping[str, Any], key: str) -> None:
     if '://' in folder or os.path.isdir(folder):
         return
@@ -189,23 +161,13 @@ def _check_folder(folder: str, name: str, cfg: Mapping[str, Any], key: str) -> N
     )
 
 
-def _no_images(dataset: BaseSegDataset, key: str) -> str:
-    folder = dataset.data_prefix['img_path']
-    other = next((file for _, _, files in os.walk(folder) for file in sorted(files)), None)
-    found = f'its files are such as {other}' if other else 'it is empty'
-    return (
-        f'{key} finds no image: no file of {folder} ends in {dataset.img_suffix!r} ({found}); put '
-        f'the data there, or set `--cfg-options {key}.data_root=FOLDER` or {key}.img_suffix'
-    )
-
-
 def check_class_count(dataset: BaseSegDataset, key: str, num_classes: int | None) -> None:
     """Checks that the head has a class for each of the data set's.
 
     Args:
         dataset (BaseSegDataset): The data set.
         key (str): Its dotted key, for the sentence.
-        num_classes (int | None): Number of classes of the head, None if unknown.
+        num_classes (int | None): Number of classes that the head tells apart, None if unknown.
 
     Raises:
         UserMistake: If the data set has more classes than the head.
@@ -213,24 +175,9 @@ def check_class_count(dataset: BaseSegDataset, key: str, num_classes: int | None
     classes = dataset.metainfo.get('classes')
     if classes is None or num_classes is None or len(classes) == num_classes:
         return
-    sentence = (
-        f'{key} has {len(classes)} classes, but model.decode_head.num_classes is {num_classes}'
-    )
-    if len(classes) > num_classes > 1:
-        raise UserMistake(f'{sentence}; set it to {len(classes)}, in auxiliary heads too')
-    tell(f'{sentence}.')
-
-
-def _check_pairs(dataset: BaseSegDataset, key: str) -> None:
-    masks = mask_files(dataset)
-    expected = [sample['seg_map_path'] for sample in dataset.data_list]
-    missing = [path for path in expected if os.path.normpath(path) not in masks]
-    if missing:
-        found = f'the folder has {len(masks)} files'
-        if masks:
-            found += f' such as {os.path.basename(min(masks))}'
+    sentence = f'{key} has {len(classes)} classes, but model.decode_head tells {num_classes} apart'
+    if len(classes) > num_classes:
         raise UserMistake(
-            f'{key}: {len(missing)} of {len(dataset)} images have no mask, for example '
-            f'{missing[0]} ({found}); add the masks, or set img_suffix={dataset.img_suffix!r} '
-            f'and seg_map_suffix={dataset.seg_map_suffix!r} of {key} to what the files have'
+            f'{sentence}; set its num_classes to {len(classes)}, in auxiliary heads too'
         )
+    tell(f'{sentence}.')

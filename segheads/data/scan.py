@@ -17,16 +17,11 @@ from PIL import Image
 
 from segheads.mistakes import UserMistake
 
-from .checks import (
-    check_class_count,
-    find_transform,
-    list_samples,
-    mask_files,
-    open_dataset,
-)
+from .checks import check_class_count, find_transform, open_dataset
+from .files import files_below, files_left_out, list_samples
 from .image_files import ImagePipeline
 from .image_loading import loading_notes, value_fault
-from .labels import label_fault, labels_outside, number_ranges
+from .labels import label_fault, labels_outside, number_ranges, teach_nothing, unlearnable
 from .mask_files import (
     LARGEST_LABEL,
     WIDE_IGNORED_LABEL,
@@ -35,6 +30,7 @@ from .mask_files import (
     decode_mask,
     label_fault_of_file,
 )
+from .mask_forms import colour_advice
 
 EXIF_ORIENTATION = 0x0112
 # Orientations that exchange rows and columns.
@@ -91,7 +87,7 @@ class DatasetScanner:
     Args:
         cfg (Mapping): Config of a data set that is not a wrapper.
         key (str): Its dotted key, for the sentences.
-        num_classes (int | None): Number of classes of the head, None if unknown.
+        num_classes (int | None): Number of classes that the head tells apart, None if unknown.
         ignore_indices (Collection[int]): Labels allowed besides the classes.
         samples (int | None): Read this many pairs, evenly spaced; None for all. Default: None.
 
@@ -186,6 +182,8 @@ class DatasetScanner:
         if classes and seen:
             fault = label_fault(seen, self.dataset, self.key, self.ignore_indices)
             scan.mistakes += [fault] if fault else []
+            if teach_nothing(seen, self.dataset, self.ignore_indices):
+                self._note_nothing_to_learn(scan, seen)
         for check, given in (
             (check_class_count, self.num_classes),
             (check_wide_labels, self.ignore_indices),
@@ -197,7 +195,7 @@ class DatasetScanner:
         paths = [sample['img_path'] for sample in self.dataset.data_list]
         fault = value_fault(self.image_pipeline, self.steps, paths, self.key)
         scan.mistakes += [fault] if fault else []
-        scan.advice = self._advice(scan) + loading_notes(self.image_pipeline, paths)
+        scan.advice += self._advice(scan) + loading_notes(self.image_pipeline, paths)
         if len(by_channels) > 1:
             counts = ', '.join(
                 f'{count} in {len(images)} (for example {images[0]})'
@@ -215,8 +213,17 @@ class DatasetScanner:
             label = 255 if label in (0, 255, WIDE_IGNORED_LABEL) else label - 1
         return (self.dataset.label_map or {}).get(label, label)
 
+    def _note_nothing_to_learn(self, scan: DatasetScan, seen: Mapping[int, str]) -> None:
+        sentence = unlearnable(seen, self.dataset, self.key, self.ignore_indices, scan.num_pairs)
+        # Other data sets of the split, and the masks that were not read, may have something.
+        decides = scan.num_pairs == len(self.dataset) and '.datasets.' not in self.key
+        is_refused = decides and self.key.startswith('train_dataloader')
+        (scan.mistakes if is_refused else scan.advice).append(sentence)
+
     def _advice(self, scan: DatasetScan) -> list[str]:
-        advice = []
+        advice = files_left_out(self.dataset)
+        if self.dataset.seg_map_suffix.lower().endswith(('.jpg', '.jpeg')):
+            advice.append('masks are JPEGs, which changes labels where it compresses: write PNGs')
         classes = scan.classes or ()
         absent = [name for label, name in enumerate(classes) if not scan.pixels[label]]
         if absent and scan.pixels:
@@ -232,7 +239,9 @@ class DatasetScanner:
             expected = {os.path.normpath(s['seg_map_path']) for s in self.dataset.data_list}
             suffix = self.dataset.seg_map_suffix
             unused = sorted(
-                path for path in mask_files(self.dataset) - expected if path.endswith(suffix)
+                path
+                for path in files_below(self.dataset.data_prefix['seg_map_path']) - expected
+                if path.endswith(suffix)
             )
             # With a list of images the others are left out on purpose.
             if unused and not self.dataset.ann_file:
@@ -274,7 +283,8 @@ def read_pair(sample: Mapping[str, Any], pipeline: ImagePipeline, decoder: str) 
         )
     if labels.ndim != 2:
         faults['masks with colours instead of class ids'] = (
-            f'{mask} has {labels.shape[2]} channels; masks need one, which holds the class ids'
+            f'{mask} has {labels.shape[2]} channels; masks need one, which holds the class ids: '
+            f'{colour_advice(labels)}'
         )
         return Pair(image, mask, faults)
     if fault := label_fault_of_file(labels):

@@ -6,7 +6,7 @@ from .fine_tuning import FineTuneHook
 from .interruption import InterruptionHook
 from .memory_format import ChannelsLastHook
 from .precision import AutocastOptimWrapper
-from .predictions import NoMetric, SavePredictionsHook
+from .predictions import SavePredictionsHook
 from .resumable_loop import ResumableTrainLoop
 from .saving import AtomicCheckpointHook
 
@@ -18,7 +18,6 @@ __all__ = [
     'ConsoleHook',
     'FineTuneHook',
     'InterruptionHook',
-    'NoMetric',
     'ResumableTrainLoop',
     'SavePredictionsHook',
 ]

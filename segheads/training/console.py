@@ -17,7 +17,7 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS, RUNNERS
 from rich.console import Console
 from rich.progress import (
@@ -191,7 +191,9 @@ class ConsoleHook(Hook):
     def after_run(self, runner: Runner) -> None:
         """Says where everything is."""
         self.close()
-        if is_main_process() and runner._train_loop is not None and runner.iter:
+        # The property builds the loop, and with it the data, that a test does without.
+        has_trained = isinstance(runner._train_loop, BaseLoop)
+        if is_main_process() and has_trained and runner.iter:
             print_block(_results(runner))
 
     def close(self) -> None:

@@ -16,6 +16,8 @@ from segheads.mistakes import UserMistake
 from segheads.ranks import local_rank
 from segheads.registered_types import is_type, set_type
 
+from .last_words import end_with_others
+
 RANK_VARIABLES = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
 
 
@@ -52,9 +54,10 @@ def check_launcher(launcher: str, given_local_rank: int | None = None) -> None:
 def prepare_processes(cfg: Config) -> None:
     """Makes a config run in several processes on the device that the machine has.
 
-    On GPUs nothing changes. On a CPU the process group uses gloo, the model is wrapped without
-    device ids, and synchronised batch norm, which PyTorch has for GPUs only, becomes batch norm.
-    One process alone needs nothing: MMEngine's Runner reverts synchronised batch norm itself.
+    All of them end when one of them ends by a sentence. On a CPU the process group uses gloo, the
+    model is wrapped without device ids, and synchronised batch norm, which PyTorch has for GPUs
+    only, becomes batch norm. One process alone needs nothing: MMEngine's Runner reverts
+    synchronised batch norm itself.
 
     Args:
         cfg (Config): The config of the run, ``cfg.launcher`` included; it is changed in place.
@@ -63,6 +66,7 @@ def prepare_processes(cfg: Config) -> None:
         return
     # MMEngine reads it to choose the GPU, but sets it for slurm only.
     os.environ['LOCAL_RANK'] = str(local_rank())
+    end_with_others()
     if get_device() != 'cpu':
         return
     replace_sync_batch_norm(cfg.model)

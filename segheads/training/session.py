@@ -15,6 +15,7 @@ from segheads.checkpoints.pretrained import pretrained_parts
 from segheads.configs.loading import default_work_dir, load_config, require_keys
 from segheads.configs.preflight import check_data, check_modules, check_pretrained
 from segheads.configs.signatures import check_arguments
+from segheads.data.damage import skip_damaged_samples
 from segheads.registered_types import is_type
 
 from . import processes
@@ -46,6 +47,7 @@ def train(
     trusted: bool = False,
     verbose: bool = False,
     rehearsed: bool = True,
+    skip_damaged: bool = False,
 ) -> Runner:
     """Trains a model.
 
@@ -68,6 +70,8 @@ def train(
         trusted (bool): Whether checkpoints may run code. Default: False.
         verbose (bool): Whether the whole log goes to the console too. Default: False.
         rehearsed (bool): Whether to go through the run in small first. Default: True.
+        skip_damaged (bool): Whether to read all images and masks first, and to go on without those
+            that are damaged. Default: False.
 
     Returns:
         Runner: The runner after training; it holds the model.
@@ -86,6 +90,8 @@ def train(
             cfg.resume = resume
             if fine_tune:
                 start_from_other_classes(cfg, fine_tune)
+            if skip_damaged:
+                skip_damaged_samples(cfg)
             prepare(cfg, mixed_precision, compiled, allow_partial, rehearsed)
         runner = build_runner(cfg, verbose)
         with live_line_ended(runner):

@@ -11,13 +11,14 @@ from segheads.checkpoints.fit import check_checkpoint_file
 from segheads.configs.loading import default_work_dir, load_config, require_keys
 from segheads.configs.preflight import check_data, check_modules, forget_pretrained
 from segheads.configs.signatures import check_arguments
+from segheads.configs.unlabelled import prepare_unlabelled_test
 from segheads.data.checks import leaf_datasets
+from segheads.data.damage import skip_damaged_samples
 from segheads.mistakes import tell
 
 from . import processes
 from .compilation import request_compilation
 from .console import build_runner, live_line_ended
-from .predictions import expects_no_masks, without_masks
 
 NEEDED = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
 
@@ -39,6 +40,7 @@ def test(
     local_rank: int | None = None,
     trusted: bool = False,
     verbose: bool = False,
+    skip_damaged: bool = False,
 ) -> dict[str, float]:
     """Tests a checkpoint.
 
@@ -62,6 +64,8 @@ def test(
         local_rank (int | None): What old launchers pass as ``--local_rank``. Default: None.
         trusted (bool): Whether the checkpoint may run code. Default: False.
         verbose (bool): Whether the whole log goes to the console too. Default: False.
+        skip_damaged (bool): Whether to read all images and masks first, and to go on without those
+            that are damaged. Default: False.
 
     Returns:
         dict[str, float]: The metrics.
@@ -78,11 +82,11 @@ def test(
 
     check_checkpoint_file(checkpoint)
     check_modules(cfg)
-    if out and expects_no_masks(cfg.test_dataloader):
-        tell('There are no masks to compare with: class maps are written, and no metrics computed.')
-        without_masks(cfg)
-    else:
-        check_data(cfg, ('test',), read_masks=ranks.local_rank() == 0)
+    if skip_damaged:
+        skip_damaged_samples(cfg)
+    if reason := prepare_unlabelled_test(cfg, writes=bool(out or show or show_dir)):
+        tell(f'There are no masks to compare with, and no metrics computed: {reason}.')
+    check_data(cfg, ('test',), read_masks=ranks.local_rank() == 0)
     cfg.load_from = checkpoint
     cfg.resume = False
     forget_pretrained(cfg.model)

@@ -197,7 +197,7 @@ def test_every_data_set_is_checked_when_the_first_is_missing(workspace, capsys):
 
 def test_more_classes_than_the_head_has(workspace, capsys):
     printed = faults(capsys, '--cfg-options', 'model.decode_head.num_classes=2')
-    assert 'has 3 classes, but model.decode_head.num_classes is 2' in printed
+    assert 'has 3 classes, but model.decode_head tells 2 apart' in printed
 
 
 def test_mistakes_in_the_command(workspace):

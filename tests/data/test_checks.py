@@ -151,7 +151,7 @@ def test_reading_masks_takes_limited_time(cfg, monkeypatch):
 def test_more_classes_than_the_head_has(cfg):
     cfg.model.decode_head.num_classes = 2
     told = sentence(check_data, cfg, ('train',))
-    assert 'has 3 classes, but model.decode_head.num_classes is 2' in told
+    assert 'has 3 classes, but model.decode_head tells 2 apart' in told
 
 
 def test_more_classes_than_eight_bits_hold(cfg):
@@ -198,3 +198,42 @@ def test_masks_without_a_label_stop_a_training_only(cfg):
     for index in range(2):
         write_mask('val', index, labels(255, 255, 255, 255))
     check_data(cfg, ('val', 'test'))
+
+
+def test_a_data_set_without_objects_beside_one_with_some(cfg):
+    for index in range(4):
+        write_mask('train', index, labels(0, 255, 255, 255))
+    dataset = cfg.train_dataloader.dataset
+    others = dict(dataset, data_prefix=cfg.val_dataloader.dataset.data_prefix)
+    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[dataset, others])
+    check_data(cfg, ('train',))
+    for index in range(2):
+        write_mask('val', index, labels(0, 255, 255, 255))
+    told = sentence(check_data, cfg, ('train',))
+    assert 'datasets.0: all masks hold the labels 0, 255 only' in told
+    assert 'datasets.1: all masks' in told and 'write 1 instead of 255' in told
+
+
+def test_rare_objects_that_time_does_not_reach_are_no_mistake(cfg, monkeypatch):
+    said = []
+    monkeypatch.setattr(label_rules, 'tell', said.append)
+    monkeypatch.setattr(label_rules, 'MASKS_TO_READ', 1)
+    monkeypatch.setattr(label_rules, 'SECONDS_TO_READ_ON', 0.0)
+    for index in range(4):
+        write_mask('train', index, labels(0, 255, 255, 255))
+    check_data(cfg, ('train',))
+    assert '1 of 4 masks hold the labels 0, 255 only' in said[0]
+
+
+@pytest.mark.parametrize('head', [dict(num_classes=1), dict(num_classes=2, out_channels=1)])
+def test_a_head_with_one_output_tells_two_classes_apart(cfg, head):
+    cfg.model.decode_head.update(head)
+    for index in range(4):
+        write_mask('train', index, labels(0, 1))
+    dataset = cfg.train_dataloader.dataset
+    dataset.metainfo = dict(classes=('background', 'crack'))
+    check_data(cfg, ('train',))
+    dataset.metainfo = dict(classes=('crack',))
+    assert 'if 0 is the background, it is a class too' in sentence(check_data, cfg, ('train',))
+    dataset.metainfo = dict(classes=('a', 'b', 'c'))
+    assert 'has 3 classes, but model.decode_head tells 2' in sentence(check_data, cfg, ('train',))

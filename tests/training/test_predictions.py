@@ -9,8 +9,6 @@ import pytest
 from PIL import Image
 from tiny_run import FROM_SCRATCH, command, forget_visualizers, write_workspace
 
-from segheads.training.predictions import common_folder, name_below, without_annotations
-
 CHECKPOINT = 'work_dirs/tiny/iter_2.pth'
 
 
@@ -104,28 +102,18 @@ def test_class_maps_keep_the_numbers_of_the_data_set(workspace):
     assert np.array_equal(np.array(Image.open('maps/0.png')), plain + 1)
 
 
-def test_names_below_a_folder(tmp_path):
-    root = str(tmp_path)
-    assert name_below(f'{root}/a/b.jpg', root) == 'a/b'
-    assert name_below('/elsewhere/b.jpg', root) == 'b'
-    assert name_below('scenes://3', '') == '3'
+def test_a_test_needs_no_data_of_the_training(workspace):
+    shutil.rmtree('data/images/train')
+    shutil.rmtree('data/annotations/train')
+    run_test()
+    assert files('maps') == ['0.png', '1.png']
 
 
-def test_the_common_folder_of_several_data_sets(tmp_path):
-    class Part:
-        def __init__(self, folder):
-            self.data_prefix = dict(img_path=str(tmp_path / folder))
-
-    class Joined:
-        datasets = [Part('a/images'), Part('b/images')]
-
-    class Wrapped:
-        dataset = Joined()
-
-    assert common_folder(Wrapped()) == str(tmp_path)
-
-
-def test_annotations_leave_a_pipeline_and_its_branches():
-    load, pack = dict(type='LoadAnnotations'), dict(type='PackSegInputs')
-    augmented = dict(type='TestTimeAug', transforms=[[load], [pack]])
-    assert without_annotations([load, augmented]) == [dict(type='TestTimeAug', transforms=[[pack]])]
+def test_images_that_differ_in_the_suffix_only(workspace):
+    text = Path('tiny.py').read_text()
+    Path('tiny.py').write_text(text.replace("img_suffix='.png'", "img_suffix=''"))
+    Image.open('data/images/val/1.png').save('data/images/val/0.bmp')
+    Path('data/images/val/1.png').unlink()
+    shutil.rmtree('data/annotations/val')
+    run_test()
+    assert files('maps') == ['0.bmp.png', '0.png.png']
