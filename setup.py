@@ -96,6 +96,7 @@ setup(
         'export': EXPORT,
         'web': WEB,
         'docs': DOCS,
+        'coco': ['pycocotools'],  # reads polygons of COCO JSON
         'tensorboard': ['tensorboard'],
         'tiff': ['tifffile', 'imagecodecs'],  # images of many bands, or of floating-point numbers
         'test': [
@@ -105,6 +106,7 @@ setup(
             'setuptools>=70.1',
             'httpx',  # FastAPI's test client
             'tifffile',
+            'pycocotools',
             'selenium',
             *EXPORT,
             *WEB,

@@ -36,6 +36,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    'import': Command('convert the annotations of any tool into a data set'),
     'train': Command('train a model'),
     'test': Command('evaluate a checkpoint by the metrics of its config'),
     'predict': Command('predict class maps of images and videos, and draw them'),
