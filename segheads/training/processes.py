@@ -17,6 +17,7 @@ from segheads.ranks import local_rank
 from segheads.registered_types import is_type, set_type
 
 from .last_words import end_with_others
+from .unused_parameters import agree_on_unused_parameters
 
 RANK_VARIABLES = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
 
@@ -54,10 +55,10 @@ def check_launcher(launcher: str, given_local_rank: int | None = None) -> None:
 def prepare_processes(cfg: Config) -> None:
     """Makes a config run in several processes on the device that the machine has.
 
-    All of them end when one of them ends by a sentence. On a CPU the process group uses gloo, the
-    model is wrapped without device ids, and synchronised batch norm, which PyTorch has for GPUs
-    only, becomes batch norm. One process alone needs nothing: MMEngine's Runner reverts
-    synchronised batch norm itself.
+    All of them end when one of them ends by a sentence, and they agree on whether to look for
+    parameters without a gradient. On a CPU the process group uses gloo, the model is wrapped
+    without device ids, and synchronised batch norm, which PyTorch has for GPUs only, becomes batch
+    norm. One process alone needs nothing: MMEngine's Runner reverts synchronised batch norm itself.
 
     Args:
         cfg (Config): The config of the run, ``cfg.launcher`` included; it is changed in place.
@@ -67,15 +68,11 @@ def prepare_processes(cfg: Config) -> None:
     # MMEngine reads it to choose the GPU, but sets it for slurm only.
     os.environ['LOCAL_RANK'] = str(local_rank())
     end_with_others()
+    agree_on_unused_parameters(cfg)
     if get_device() != 'cpu':
         return
     replace_sync_batch_norm(cfg.model)
-    wrapper = cfg.get('model_wrapper_cfg') or dict(
-        type='MMDistributedDataParallel',
-        broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False),
-    )
-    cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+    cfg.model_wrapper_cfg = dict(cfg.model_wrapper_cfg, device_ids=None)
     join_process_group(cfg.launcher, cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout'))
 
 

@@ -28,6 +28,7 @@ from .rehearsal import check_loops, rehearse, told_by_key
 from .resumable_loop import use_resumable_loop
 from .resuming import latest_checkpoint
 from .saving import check_output_folder, save_atomically, set_last_checkpoint
+from .unused_parameters import allow_unused_parameters
 
 NEEDED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 
@@ -142,7 +143,7 @@ def prepare(
     if not allow_partial:
         require_fit(cfg)
     if rehearsed and is_first:
-        rehearse(cfg)
+        allow_unused_parameters(cfg, rehearse(cfg))
     processes.prepare_processes(cfg)
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='InterruptionHook')]
 
