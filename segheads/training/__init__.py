@@ -8,6 +8,7 @@ from .memory_format import ChannelsLastHook
 from .precision import AutocastOptimWrapper
 from .predictions import SavePredictionsHook
 from .resumable_loop import ResumableTrainLoop
+from .same_run import SameRunHook
 from .saving import AtomicCheckpointHook
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     'FineTuneHook',
     'InterruptionHook',
     'ResumableTrainLoop',
+    'SameRunHook',
     'SavePredictionsHook',
 ]

@@ -12,10 +12,8 @@ import io
 import multiprocessing
 import os
 import tempfile
-import traceback
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -26,11 +24,11 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATA_SAMPLERS, DATASETS, LOOPS, VISBACKENDS
 
 from segheads.configs.loading import told_as_mistakes
-from segheads.configs.signatures import parts_of
 from segheads.losses.label_check import label_check
-from segheads.mistakes import UserMistake, near_matches, sentence_for
+from segheads.mistakes import UserMistake, near_matches
 from segheads.registered_types import is_type, type_name, type_of
 
+from .failures import first_line, told_by_key
 from .unused_parameters import UnusedParametersHook
 
 SPLITS = ('train', 'val', 'test')
@@ -132,7 +130,7 @@ def _rehearse_and_tell(cfg: Config, sender: Any) -> None:
     except UserMistake as mistake:
         told = str(mistake)
     except BaseException as error:  # whatever it is, the run would end in it
-        told = f'the rehearsal of the run ended in {type(error).__name__}: {_first_line(error)}'
+        told = f'the rehearsal of the run ended in {type(error).__name__}: {first_line(error)}'
     sender.send((told, unused))
     sender.close()
     os._exit(0)  # nothing of the parent may run at the end of this process
@@ -236,82 +234,6 @@ class MetricKeysHook(Hook):
                     )
 
 
-@contextmanager
-def told_by_key(cfg: Config) -> Iterator[None]:
-    """Answers whatever fails by a sentence with the key of the config that it comes from.
-
-    Args:
-        cfg (Config): The config of a run.
-
-    Raises:
-        UserMistake: In place of any error.
-    """
-    try:
-        yield
-    except UserMistake:
-        raise
-    except Exception as error:
-        raise UserMistake(sentence_of_failure(error, cfg)) from error
-
-
-def sentence_of_failure(error: Exception, cfg: Config) -> str:
-    """Writes an error as one sentence, with the part of the config that it comes from.
-
-    Args:
-        error (Exception): The error.
-        cfg (Config): The config of the run.
-
-    Returns:
-        str: The sentence.
-    """
-    told = sentence_for(error)
-    if told is not None:
-        return told
-    reason = f'{type(error).__name__}: {_first_line(error)}'
-    keys = _keys_by_class(cfg)
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
-    for depth, frame in enumerate(frames):
-        owner = frame.f_locals.get('self')
-        for kind in type(owner).__mro__ if owner is not None else ():
-            if kind in keys:
-                return f'{keys[kind]} ({kind.__name__}) fails with {reason}; correct its settings'
-        name = frame.f_code.co_name
-        if name == 'build_dataloader':
-            loops = [type(outer.f_locals.get('self')).__name__ for outer in frames[depth:]]
-            splits = [each for each in SPLITS if any(each.title() in loop for loop in loops)]
-            return f'{splits[0] if splits else "a"}_dataloader fails with {reason}; correct it'
-        if name in BUILT_BY:
-            return f'{BUILT_BY[name]} of the config fails with {reason}; correct its settings'
-    return f'the config fails in a run with {reason}; --verbose --no-rehearsal shows where'
-
-
-# Functions of MMEngine that build what has no class of its own in a config.
-BUILT_BY = {
-    'build_optim_wrapper': 'optim_wrapper',
-    'build_param_scheduler': 'param_scheduler',
-    'build_train_loop': 'train_cfg',
-    'build_val_loop': 'val_cfg',
-    'build_test_loop': 'test_cfg',
-    'build_evaluator': 'an evaluator',
-    'build_visualizer': 'visualizer',
-    'build_log_processor': 'log_processor',
-    'register_hooks': 'default_hooks or custom_hooks',
-    'set_randomness': 'randomness',
-    'setup_env': 'env_cfg',
-    'build_model': 'model',
-}
-
-
-def _keys_by_class(cfg: Config) -> dict[type, str]:
-    keys: dict[type, str] = {}
-    with contextlib.suppress(UserMistake):
-        for part in parts_of(cfg):
-            found = type_of(part.config, part.registry)
-            if isinstance(found, type):
-                keys.setdefault(found, part.key)
-    return keys
-
-
 def _limit(dataset: Any, count: int) -> None:
     """Lets data sets of MMSegmentation, also inside of wrappers, have their first samples only."""
     if isinstance(dataset, (list, tuple)):
@@ -337,8 +259,3 @@ def _listed(part: Any) -> list[Any]:
 def _is_local(backend: Mapping[str, Any]) -> bool:
     found = type_of(backend, VISBACKENDS)
     return getattr(found, '__name__', '') in LOCAL_BACKENDS
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else 'without a message'

@@ -21,10 +21,11 @@ from segheads.registered_types import is_type
 from . import processes
 from .compilation import request_compilation
 from .console import build_runner, live_line_ended
+from .failures import batches_told, told_by_key
 from .fine_tuning import FineTuneHook, start_from_other_classes
 from .interruption import ending_on_signals
 from .precision import choose_precision
-from .rehearsal import check_loops, rehearse, told_by_key
+from .rehearsal import check_loops, rehearse
 from .resumable_loop import use_resumable_loop
 from .resuming import latest_checkpoint
 from .saving import check_output_folder, save_atomically, set_last_checkpoint
@@ -94,8 +95,8 @@ def train(
             if skip_damaged:
                 skip_damaged_samples(cfg)
             prepare(cfg, mixed_precision, compiled, allow_partial, rehearsed)
-        runner = build_runner(cfg, verbose)
-        with live_line_ended(runner):
+            runner = build_runner(cfg, verbose)
+        with live_line_ended(runner), batches_told():
             runner.train()
     return runner
 
@@ -140,7 +141,9 @@ def prepare(
     save_atomically(cfg)
     use_resumable_loop(cfg)
     request_compilation(cfg, compiled)
-    if not allow_partial:
+    if cfg.resume and checkpoint:
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='SameRunHook')]
+    elif not allow_partial:
         require_fit(cfg)
     if rehearsed and is_first:
         allow_unused_parameters(cfg, rehearse(cfg))
@@ -156,7 +159,7 @@ def require_fit(cfg: Config) -> None:
     """
     hooks = list(cfg.get('custom_hooks') or [])
     starts_anew = any(is_type(hook, HOOKS, FineTuneHook) for hook in hooks)
-    if (cfg.get('load_from') or cfg.resume) and not starts_anew:
+    if cfg.get('load_from') and not starts_anew:
         hooks.append(dict(type='CheckpointFitHook'))
     elif named := list(pretrained_parts(cfg.model)):
         hooks.append(dict(type='PretrainedFitHook', named=named))

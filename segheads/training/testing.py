@@ -19,6 +19,7 @@ from segheads.mistakes import tell
 from . import processes
 from .compilation import request_compilation
 from .console import build_runner, live_line_ended
+from .failures import batches_told
 
 NEEDED = ('model', 'test_dataloader', 'test_cfg', 'test_evaluator')
 
@@ -103,7 +104,7 @@ def test(
         augment(cfg)
     with trust_checkpoints(trusted):
         runner = build_runner(cfg, verbose)
-        with live_line_ended(runner):
+        with live_line_ended(runner), batches_told():
             return runner.test()
 
 

@@ -4,13 +4,15 @@ import json
 import random
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from tiny_run import CONFIG, FROM_SCRATCH, forget_visualizers, sentence
 
 from segheads.configs.loading import load_config
 from segheads.mistakes import UserMistake
-from segheads.training.rehearsal import sentence_of_failure, told_by_key
+from segheads.training.failures import sentence_of_failure, told_by_key
 from segheads.training.session import prepare
 from segheads_command import as_function
 
@@ -66,6 +68,48 @@ def test_an_epoch_that_never_ends(workspace):
     )
     told = sentence(train, ['epochs.py', *FROM_SCRATCH])
     assert 'never ends with train_dataloader.sampler.type=InfiniteSampler' in told
+
+
+def write_image(split: str, height: int, width: int) -> None:
+    """Write a black image of a size in place of the first one of a split."""
+    for folder, shape in (('images', (height, width, 3)), ('annotations', (height, width))):
+        cv2.imwrite(f'data/{folder}/{split}/0.png', np.zeros(shape, np.uint8))
+
+
+def test_a_batch_of_several_sizes(workspace):
+    write_image('val', 50, 60)
+    told = refusal('val_dataloader.batch_size=2')
+    assert 'of val_dataloader have several sizes, 40x48 and 50x60; set val_dataloader.b' in told
+
+
+def test_an_image_that_is_too_small(workspace):
+    write_image('val', 20, 20)
+    told = refusal()
+    assert told.startswith('the image data/images/val/0.png is too small') and '20x20' in told
+
+
+@pytest.mark.parametrize(
+    'change, told',
+    [
+        (
+            "for part in (train_dataloader, val_dataloader): part['dataset']['metainfo'] = None",
+            'val_dataloader.dataset has no class names',
+        ),
+        (
+            "val_dataloader['dataset']['pipeline'] = [dict(type='LoadImageFromFile'), "
+            "dict(type='PackSegInputs')]",
+            'the pipeline of val_dataloader.dataset loads no masks',
+        ),
+        (
+            "visualizer = dict(type='SegLocalVisualizer', vis_backends=[dict(type='ClearML"
+            "VisBackend')])",
+            'visualizer.vis_backends.0 (ClearMLVisBackend) fails with ImportError',
+        ),
+    ],
+)
+def test_what_validation_and_records_need(workspace, change, told):
+    Path('changed.py').write_text(f'{SCHEDULED}\n{change}\n')
+    assert told in sentence(train, ['changed.py', *FROM_SCRATCH])
 
 
 def scalars(folder: str) -> list[dict]:
