@@ -14,10 +14,8 @@ from math import isqrt
 import torch
 from torch import Tensor
 
-from .resized_side import ResizedSide, resize_weights
+from .resized_side import ResizedSide
 from .size_tables import kept_per_size
-
-__all__ = ['Tile', 'bilinear_tiles', 'resize_weights', 'tiles']
 
 # A tile is worked on several times: on a CPU it stays in the cache of a core, whose size is 1 MiB
 # or more today. A GPU wants fewer and larger tiles.
