@@ -210,18 +210,6 @@ def test_losses_of_pixels_for_a_sampler() -> None:
     assert not actual.requires_grad
 
 
-def test_compiles() -> None:
-    torch.compiler.reset()
-    logits, labels = batch()
-    loss_decode = build()
-    compiled = torch.compile(lambda x: loss_decode(2 * x, labels), backend='eager')
-    loss, expected = compiled(logits), loss_decode(2 * logits, labels)
-    torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(
-        torch.autograd.grad(loss, logits), torch.autograd.grad(expected, logits)
-    )
-
-
 @pytest.mark.parametrize('label', [CLASSES, 254, -1])
 @pytest.mark.parametrize('loss_type', ['UpsampledCrossEntropyLoss', 'OHEMCrossEntropyLoss'])
 def test_explains_labels_that_are_no_class(loss_type: str, label: int) -> None:
