@@ -197,7 +197,7 @@ def make_small(cfg: Config, folder: str) -> None:
     for scheduler in _listed(cfg.get('param_scheduler')):
         scheduler.pop('convert_to_iter_based', None)
     hooks = cfg.get('custom_hooks') or []
-    left_out = ('InterruptionHook', 'ConsoleHook', 'CompileHook')
+    left_out = ('InterruptionHook', 'ConsoleHook', 'CompileHook', 'ChannelsLastHook')
     cfg.custom_hooks = [hook for hook in hooks if type_name(hook) not in left_out]
     visualizer = cfg.get('visualizer')
     if visualizer and visualizer.get('vis_backends'):
