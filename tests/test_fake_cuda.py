@@ -74,8 +74,9 @@ def test_a_shipped_model_trains_and_predicts_without_waiting(
     monkeypatch.setattr(OptimWrapper, 'zero_grad', lambda _: None)
     # The optimiser itself counts its steps on the CPU, where asking is no waiting.
     monkeypatch.setattr(optim_wrapper.optimizer, 'step', lambda: None)
-    images = torch.randn(2, 3, 128, 160, device='cuda')
-    samples = labels_on_cuda(2, 128, 160)
+    # Fake tensors remember what follows from a shape: windows are as large as training images.
+    images = torch.randn(2, 3, 96, 160, device='cuda')
+    samples = labels_on_cuda(2, 96, 160)
     with CudaWatch() as watch:
         loss, logs = model.parse_losses(model.train().loss(images, samples))
         optim_wrapper.update_params(loss)
@@ -90,14 +91,19 @@ def test_a_shipped_model_trains_and_predicts_without_waiting(
     )
 
     model.eval()
-    samples = labels_on_cuda(1, 128, 160, ori_shape=(91, 143), img_padding_size=[0, 5, 0, 11])
-    for test_cfg in (WHOLE, dict(mode='slide', crop_size=(96, 160), stride=(64, 160))):
+    for height, test_cfg in (
+        (96, WHOLE),
+        (128, dict(mode='slide', crop_size=(96, 160), stride=(64, 160))),
+    ):
         model.test_cfg = ConfigDict(test_cfg)
+        images = torch.randn(2, 3, height, 160, device='cuda')
+        padded = dict(ori_shape=(91, 143), img_padding_size=[0, 5, 0, 11])
         with CudaWatch() as watch, torch.no_grad():
-            (result,) = model.predict(images[:1], samples)
+            results = model.predict(images, labels_on_cuda(2, height, 160, **padded))
         assert not watch.faults
-        assert result.pred_sem_seg.data.device == images.device
-        assert result.pred_sem_seg.data.shape == (1, 91, 143)
+        for result in results:
+            assert result.pred_sem_seg.data.device == images.device
+            assert result.pred_sem_seg.data.shape == (1, 91, 143)
 
 
 def structure(model: ConfigDict) -> str:
