@@ -19,7 +19,9 @@ def sum_over_pixels(a: Tensor, b: Tensor) -> Tensor:
     """
     dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
     narrow = min(a.dtype, b.dtype, key=lambda dtype: dtype.itemsize)
-    if not torch.is_autocast_enabled(a.device.type):
+    device = a.device.type
+    # Some devices, 'meta' among them, have no autocast to ask.
+    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
         return (a.to(dtype) @ b.to(dtype)).to(narrow)
-    with torch.autocast(a.device.type, enabled=False):
+    with torch.autocast(device, enabled=False):
         return (a.to(dtype) @ b.to(dtype)).to(narrow)

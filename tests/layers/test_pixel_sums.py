@@ -21,3 +21,8 @@ def test_is_the_product_in_single_and_double_precision() -> None:
     for dtype in (torch.float32, torch.float64):
         a, b = torch.randn(2, 3, 7, dtype=dtype), torch.randn(2, 7, 5, dtype=dtype)
         assert torch.equal(sum_over_pixels(a, b), a @ b)
+
+
+def test_a_device_without_autocast() -> None:
+    a, b = torch.empty(2, 3, 7, device='meta'), torch.empty(2, 7, 5, device='meta')
+    assert sum_over_pixels(a, b).shape == (2, 3, 5)
