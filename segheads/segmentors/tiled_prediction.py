@@ -90,7 +90,8 @@ class TiledPrediction:
                 weights = self._weights_of_original(*weights, meta)
             classes = fastest_class_map(image_logits, *weights, class_map, implementation)
             result.set_data(dict(pred_sem_seg=PixelData(data=classes)))
-            attach_logits(result, partial(resized_logits, image_logits.detach(), *weights))
+            shape = len(image_logits), *classes.shape[1:]
+            attach_logits(result, shape, partial(resized_tiles, image_logits.detach(), *weights))
         return results
 
     def _predict_whole(
@@ -167,34 +168,25 @@ def class_map(logits: Tensor, row_weights: Tensor, column_weights: Tensor) -> Te
     """
     size = row_weights.shape[1], column_weights.shape[1]
     classes = torch.empty(1, *size, dtype=torch.long, device=logits.device)
-    for tile, values in _resized_tiles(logits, row_weights, column_weights):
+    for tile, values in resized_tiles(logits, row_weights, column_weights):
         classes[0, tile.rows, tile.columns] = values.argmax(dim=2)
     return classes
 
 
-@torch.compiler.disable
-@torch.no_grad()
-def resized_logits(logits: Tensor, row_weights: Tensor, column_weights: Tensor) -> Tensor:
-    """Resize logits to the image, where somebody wants more than the class map.
+def resized_tiles(
+    logits: Tensor, row_weights: Tensor, column_weights: Tensor
+) -> Iterator[tuple[Tile, Tensor]]:
+    """Resize logits to the image, tile by tile.
 
     Args:
         logits (Tensor): Scores of the classes (C, h, w).
         row_weights (Tensor): Weights (h, H) of the rows of the logits in those of the image.
         column_weights (Tensor): Weights (w, W) of the columns of the logits.
 
-    Returns:
-        Tensor: Scores of the classes, (C, H, W).
+    Yields:
+        tuple[Tile, Tensor]: Tiles that cover the image without overlap, and their scores
+        (rows, columns, C).
     """
-    resized = logits.new_empty(len(logits), row_weights.shape[1], column_weights.shape[1])
-    for tile, values in _resized_tiles(logits, row_weights, column_weights):
-        resized[:, tile.rows, tile.columns] = values.permute(2, 0, 1)
-    return resized
-
-
-def _resized_tiles(
-    logits: Tensor, row_weights: Tensor, column_weights: Tensor
-) -> Iterator[tuple[Tile, Tensor]]:
-    """Yield the tiles of the image, each with its scores (rows, columns, C)."""
     # In the order of the image: the logits of overlapping windows interleave, so that a tile needs
     # neighbouring rows and columns.
     row_order = row_weights.argmax(dim=1).argsort()
