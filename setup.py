@@ -98,6 +98,7 @@ setup(
         'docs': DOCS,
         'tensorboard': ['tensorboard'],
         'tiff': ['tifffile', 'imagecodecs'],  # images of many bands, or of floating-point numbers
+        'geo': ['rasterio'],  # GeoTIFF: georeferenced results, rasters larger than memory
         'video': ['av'],  # overlays of videos in H.264; without it OpenCV writes VP9
         'test': [
             'pytest',
@@ -107,6 +108,7 @@ setup(
             'httpx',  # FastAPI's test client
             'tifffile',
             'av',
+            'rasterio',
             'selenium',
             *EXPORT,
             *WEB,

@@ -70,6 +70,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='write the probabilities of all classes as .npz (C, H, W)',
     )
+    parser.add_argument(
+        '--polygons',
+        nargs='?',
+        const='geojson',
+        choices=['geojson', 'coco'],
+        metavar='FORMAT',
+        help='write the connected regions as geojson (the default), or as annotations of coco',
+    )
+    parser.add_argument(
+        '--min-area',
+        type=positive,
+        default=1,
+        metavar='PIXELS',
+        help='leave smaller regions out of --polygons',
+    )
+    parser.add_argument(
+        '--window',
+        type=positive,
+        metavar='PIXELS',
+        help='predict TIFF files that are higher or wider in windows of this size, whatever their '
+        'size in bounded memory; by default those of more than 67 million pixels',
+    )
     parser.add_argument('--opacity', type=share, default=0.5, help='of the colours, from 0 to 1')
     parser.add_argument('--no-legend', action='store_true', help='overlays without a legend')
     add_trust_argument(parser)
@@ -92,10 +114,18 @@ def run(options: argparse.Namespace) -> None:
     from segheads.inference.files import predict_files
     from segheads.inference.input_files import find_files
     from segheads.inference.output_files import OutputFiles
+    from segheads.inference.polygon_files import merge_folder
     from segheads.inference.predictor import Predictor
     from segheads.training import processes
 
-    outputs = OutputFiles(options.out, options.scores, options.probabilities)
+    outputs = OutputFiles(
+        options.out,
+        options.scores,
+        options.probabilities,
+        options.polygons,
+        options.min_area,
+        options.window,
+    )
     names = find_files(inputs, list(outputs.folders().values()))
     left = outputs.prepare(names, options.overwrite, options.resume)
     rank, count = processes.join_independent(options.launcher, options.local_rank)
@@ -111,11 +141,15 @@ def run(options: argparse.Namespace) -> None:
             probabilities=options.probabilities,
             augmented=options.tta,
         )
-        file_run = FileRun(predictor, outputs, options.opacity, not options.no_legend)
+        file_run = FileRun(
+            predictor, outputs, options.opacity, not options.no_legend, options.resume
+        )
         skipped = predict_files(share_of_files, file_run, progress=rank == 0)
     skipped = processes.gather(skipped)
     processes.leave_process_group()
     if rank == 0:
+        if options.polygons == 'coco':
+            merge_folder(outputs.folders()['polygons'])
         tell_results(names, len(left), skipped, options.out)
     if skipped:
         sys.exit(1)
@@ -156,9 +190,17 @@ def tell_results(
         skipped (Sequence[str]): Which could not be predicted, and why.
         folder (Path): Where the results are.
     """
+    from segheads.inference.georeference import loses_georeference
+
     for file, name in names.items():
         if Path(name).name != file.stem:
             print(f'{file} is written as {name}: another input has its name')
+    for file in names:
+        if loses_georeference(file):
+            print(
+                f'{file} is a GeoTIFF, and its results have no georeference: install rasterio, '
+                '`pip install "segheads[geo]"`'
+            )
     if count < len(names):
         print(f'{len(names) - count} of {len(names)} files had their results already')
     print(f'{count - len(skipped)} of {count} files predicted, results in {folder.resolve()}')

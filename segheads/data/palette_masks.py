@@ -20,11 +20,16 @@ def palette_image(ids: np.ndarray, colours: Sequence[Sequence[int]]) -> Image.Im
         PIL.Image.Image: 8 bits with a palette; of more than 255 classes 16 bits, which PNG has in
         grey only.
     """
+    image = Image.fromarray(ids.astype(type_of_ids(len(colours))))
     if len(colours) > MOST_BYTE_CLASSES:
-        return Image.fromarray(ids.astype(np.uint16))
-    image = Image.fromarray(ids.astype(np.uint8))
+        return image
     palette = np.zeros((MOST_BYTE_CLASSES + 1, 3), np.uint8)
     palette[: len(colours)] = np.asarray(colours, np.uint8).reshape(-1, 3)
     # A shorter palette would leave ids without a colour, such as 255, which some readers refuse.
     image.putpalette(palette.tobytes())
     return image
+
+
+def type_of_ids(num_classes: int) -> str:
+    """Returns the type that holds the ids of classes, and one for pixels without a class."""
+    return 'uint8' if num_classes <= MOST_BYTE_CLASSES else 'uint16'

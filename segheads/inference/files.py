@@ -14,14 +14,15 @@ from rich.progress import (
 from segheads.mistakes import UserMistake
 
 from .drawing import draw
-from .file_run import FileRun, save_prediction
+from .file_run import FileRun, save_prediction, save_regions
+from .georeference import is_large, read_georeference
 from .images import LoadedImage
 from .input_files import is_video
-from .output_files import save_image
+from .output_files import JPEG_QUALITY, save_image
 from .predictor import batches_of_one_size
+from .rasters import predict_raster
+from .regions import find_regions
 from .videos import predict_video
-
-JPEG_QUALITY = 92
 
 
 def predict_files(names: Mapping[Path, str], run: FileRun, progress: bool = True) -> list[str]:
@@ -36,7 +37,8 @@ def predict_files(names: Mapping[Path, str], run: FileRun, progress: bool = True
         list[str]: Which files could not be predicted, and why.
     """
     videos = {file: name for file, name in names.items() if is_video(file)}
-    images = {file: name for file, name in names.items() if file not in videos}
+    rasters = {file: name for file, name in names.items() if is_large(file, run.outputs.window)}
+    images = {file: names[file] for file in names if file not in videos | rasters}
     columns = (
         TextColumn('{task.description}'),
         BarColumn(),
@@ -45,6 +47,8 @@ def predict_files(names: Mapping[Path, str], run: FileRun, progress: bool = True
     )
     with Progress(*columns, disable=not progress) as shown:
         skipped = predict_images(images, run, shown)
+        for file, name in rasters.items():
+            skipped += predict_raster(file, name, run, shown)
         for file, name in videos.items():
             skipped += predict_video(file, name, run, shown)
     return skipped
@@ -89,6 +93,10 @@ def predict_images(names: Mapping[Path, str], run: FileRun, progress: Progress) 
             model = run.predictor.model
             overlay = draw(model, image, prediction.class_map, run.opacity, run.legend)
             save_image(overlay, paths['overlays'], quality=JPEG_QUALITY)
-            save_prediction(prediction, paths, run)
+            if 'polygons' in paths:
+                regions = find_regions(prediction.class_map, run.outputs.min_area)
+                size = prediction.class_map.shape
+                save_regions(regions, file, size, paths['polygons'], run)
+            save_prediction(prediction, paths, run, read_georeference(file))
             progress.advance(task)
     return skipped

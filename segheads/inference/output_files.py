@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from segheads.data.palette_masks import palette_image
+from segheads.data.palette_masks import palette_image, type_of_ids
 from segheads.mistakes import UserMistake
 from segheads.training.atomic_files import write_atomically
 
+from .georeference import Georeference, is_large, is_tiff, read_georeference, written
 from .input_files import is_video
+from .polygon_files import SUFFIXES
 
 LARGEST_SCORE = 65535
+JPEG_QUALITY = 92
 FRAME = re.compile(r'\d{6,}\.(png|npz)')
 
 
@@ -29,17 +32,26 @@ class OutputFiles:
         folder (Path): What ``--out`` names.
         scores (bool): Whether the probability of each pixel's class is written. Default: False.
         probabilities (bool): Whether those of all classes are. Default: False.
+        polygons (str | None): As what connected regions are written: 'geojson' or 'coco'.
+            Default: None, which writes none.
+        min_area (int): The smallest region in pixels. Default: 1.
+        window (int | None): Which rasters are predicted window by window, see
+            :func:`segheads.inference.georeference.is_large`. Default: None.
     """
 
     folder: Path
     scores: bool = False
     probabilities: bool = False
+    polygons: str | None = None
+    min_area: int = 1
+    window: int | None = None
 
     def folders(self) -> dict[str, Path]:
         """Returns the folder of each kind of result."""
         kinds = ['class_maps', 'overlays']
         kinds += ['scores'] if self.scores else []
         kinds += ['probabilities'] if self.probabilities else []
+        kinds += ['polygons'] if self.polygons else []
         return {kind: self.folder / kind for kind in kinds}
 
     def of(self, file: Path, name: str) -> dict[str, Path]:
@@ -51,14 +63,23 @@ class OutputFiles:
 
         Returns:
             dict[str, Path]: Files; of a video folders with a file per frame, but for its overlay.
+            GeoTIFFs and rasters that are predicted window by window become TIFF.
         """
-        suffixes = dict(class_maps='.png', overlays='.jpg', scores='.png', probabilities='.npz')
+        folders = self.folders()
         if is_video(file):
+            folders.pop('polygons', None)
             suffixes = dict(overlays='.mp4')
-        return {
-            kind: folder / f'{name}{suffixes.get(kind, "")}'
-            for kind, folder in self.folders().items()
-        }
+        else:
+            is_raster = read_georeference(file) or is_large(file, self.window)
+            values = '.tif' if is_raster else '.png'
+            suffixes = dict(
+                class_maps=values,
+                overlays='.jpg',
+                scores=values,
+                probabilities='.npz',
+                polygons=SUFFIXES.get(self.polygons),
+            )
+        return {kind: path / f'{name}{suffixes.get(kind, "")}' for kind, path in folders.items()}
 
     def prepare(self, names: Mapping[Path, str], overwrite: bool, resume: bool) -> dict[Path, str]:
         """Makes the folder, and looks for results of an earlier run.
@@ -90,25 +111,47 @@ class OutputFiles:
         return dict(names)
 
 
-def save_class_map(class_map: np.ndarray, path: Path, meta: Mapping[str, Any]) -> None:
-    """Writes class indices as PNG, see :func:`segheads.data.palette_masks.palette_image`.
+def save_class_map(
+    class_map: np.ndarray,
+    path: Path,
+    meta: Mapping[str, Any],
+    georeference: Georeference | None = None,
+) -> None:
+    """Writes class indices, see :func:`segheads.data.palette_masks.palette_image`.
 
     Args:
         class_map (numpy.ndarray): Class indices, (H, W).
-        path (Path): The file.
+        path (Path): The file, ``.png`` or ``.tif``.
         meta (Mapping): The ``dataset_meta`` of the model, which has the colours.
+        georeference (Georeference | None): Where the pixels lie, for ``.tif``. Default: None.
     """
-    save_image(palette_image(class_map, meta['palette']), path)
+    if is_tiff(path):
+        dtype = type_of_ids(len(meta['classes']))
+        with written(path, class_map.shape, dtype, georeference, meta['palette']) as raster:
+            raster.write(class_map.astype(dtype), 1)
+    else:
+        save_image(palette_image(class_map, meta['palette']), path)
 
 
-def save_scores(scores: np.ndarray, path: Path) -> None:
-    """Writes probabilities as grey PNG of 16 bits: 65535 stands for 1.
+def save_scores(scores: np.ndarray, path: Path, georeference: Georeference | None = None) -> None:
+    """Writes probabilities in 16 bits: 65535 stands for 1.
 
     Args:
         scores (numpy.ndarray): From 0 to 1, (H, W).
-        path (Path): The file.
+        path (Path): The file, ``.png`` or ``.tif``.
+        georeference (Georeference | None): Where the pixels lie, for ``.tif``. Default: None.
     """
-    save_image(Image.fromarray(np.rint(scores * LARGEST_SCORE).astype(np.uint16)), path)
+    values = as_16_bits(scores)
+    if is_tiff(path):
+        with written(path, scores.shape, 'uint16', georeference) as raster:
+            raster.write(values, 1)
+    else:
+        save_image(Image.fromarray(values), path)
+
+
+def as_16_bits(scores: np.ndarray) -> np.ndarray:
+    """Makes 0 to 65535 of probabilities."""
+    return np.rint(scores * LARGEST_SCORE).astype(np.uint16)
 
 
 def save_probabilities(probabilities: np.ndarray, path: Path, meta: Mapping[str, Any]) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from segheads.mistakes import UserMistake
+from segheads.training.atomic_files import write_atomically
+
 from .regions import Region, signed_area
 
 SUFFIXES = {'geojson': '.geojson', 'coco': '.json'}
@@ -89,24 +92,31 @@ def coco(
     )
 
 
-def merge_coco(files: Iterable[Path]) -> dict[str, Any]:
-    """Puts the annotations of single images together.
+def merge_folder(folder: Path) -> None:
+    """Puts the annotations of all images below a folder into one file beside it.
 
     Args:
-        files (Iterable[Path]): Files with what :func:`coco` returns, of the same classes.
+        folder (Path): A folder with files of what :func:`coco` returns. The file is called like it,
+            with the suffix ``.json``.
 
-    Returns:
-        dict: The same for all images, with ids of their own.
+    Raises:
+        UserMistake: If they are not of the same classes.
     """
-    merged: dict[str, Any] = dict(images=[], annotations=[], categories=[])
-    for number, file in enumerate(files, start=1):
+    merged: dict[str, Any] = dict(images=[], annotations=[], categories=None)
+    for number, file in enumerate(sorted(folder.rglob('*.json')), start=1):
         part = json.loads(file.read_text(encoding='utf-8'))
-        merged['images'] += [dict(image, id=number) for image in part['images']]
+        if merged['categories'] not in (None, part['categories']):
+            raise UserMistake(
+                f'{file} has other classes than the files before it, and so they cannot become one '
+                f'{folder}.json; write the results of different models to different folders'
+            )
+        merged['categories'] = part['categories']
+        name = file.relative_to(folder).with_name(part['images'][0]['file_name']).as_posix()
+        merged['images'].append(dict(part['images'][0], id=number, file_name=name))
         for annotation in part['annotations']:
             ids = dict(id=len(merged['annotations']) + 1, image_id=number)
             merged['annotations'].append({**annotation, **ids})
-        merged['categories'] = part['categories']
-    return merged
+    write_atomically(as_json(merged), folder.with_suffix('.json'))
 
 
 def as_json(content: Mapping[str, Any]) -> bytes:

@@ -61,6 +61,7 @@ class Predictor:
         self.batch_size = batch_size
         self.scores = scores
         self.probabilities = probabilities
+        self.augmented = augmented
         self.read = ImageReader(model.cfg)
         self._transforms = _preparation(model, self.read.pipeline, augmented)
         self._pads = bool(model.data_preprocessor.test_cfg)
@@ -78,7 +79,7 @@ class Predictor:
             UserMistake: If one cannot be read, is too small for the model or has another number of
                 channels.
         """
-        prepared = [self._prepare(self.read(image)) for image in images]
+        prepared = [self.prepare(self.read(image)) for image in images]
         results = []
         for view in range(len(prepared[0]['inputs'])):
             data = {
@@ -107,8 +108,19 @@ class Predictor:
             for (key, _), prediction in zip(batch, predictions, strict=True):
                 yield key, prediction
 
-    def _prepare(self, image: LoadedImage) -> dict[str, list[Any]]:
-        """Makes the model's input of an image: a list of views, which is one without augmenting."""
+    def prepare(self, image: LoadedImage) -> dict[str, list[Any]]:
+        """Makes the model's input of an image.
+
+        Args:
+            image (LoadedImage): The image.
+
+        Returns:
+            dict: 'inputs' (C, h, w) and 'data_samples', lists of one per view: a single one unless
+            augmented.
+
+        Raises:
+            UserMistake: If the pipeline does not take it, or if it is too small.
+        """
         prepared: dict[str, Any] = dict(image.results)
         for transform in self._transforms:
             try:

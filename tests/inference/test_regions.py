@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from tiny_run import sentence
 
-from segheads.inference.polygon_files import as_json, coco, geojson, merge_coco
+from segheads.inference.polygon_files import as_json, coco, geojson, merge_folder
 from segheads.inference.regions import find_regions, outline, signed_area
 
 
@@ -94,13 +95,22 @@ def test_coco(tmp_path):
     assert np.array_equal(drawn, class_map)
     assert any(isinstance(each['segmentation'], dict) for each in found['annotations'])
 
-    for name in ('x', 'y'):
-        (tmp_path / f'{name}.json').write_bytes(as_json(found))
-    merged = merge_coco([tmp_path / 'x.json', tmp_path / 'y.json'])
-    assert [image['id'] for image in merged['images']] == [1, 2]
+    folder = tmp_path / 'polygons'
+    for name in ('x', 'more/x'):
+        (folder / f'{name}.json').parent.mkdir(parents=True, exist_ok=True)
+        (folder / f'{name}.json').write_bytes(as_json(found))
+    merge_folder(folder)
+    merged = json.loads((tmp_path / 'polygons.json').read_text())
+    assert [(each['id'], each['file_name']) for each in merged['images']] == [
+        (1, 'more/x.png'),
+        (2, 'x.png'),
+    ]
     ids = [annotation['id'] for annotation in merged['annotations']]
     assert ids == list(range(1, 2 * len(found['annotations']) + 1))
     assert merged['categories'] == found['categories']
+    other = coco([], ['other'], 'y.png', (3, 3))
+    (folder / 'y.json').write_bytes(as_json(other))
+    assert 'other classes' in sentence(merge_folder, folder)
 
 
 def test_coco_is_read_by_its_own_tools():
