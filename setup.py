@@ -98,6 +98,8 @@ setup(
         'docs': DOCS,
         'tensorboard': ['tensorboard'],
         'tiff': ['tifffile', 'imagecodecs'],  # images of many bands, or of floating-point numbers
+        'geo': ['rasterio'],  # GeoTIFF: georeferenced results, rasters larger than memory
+        'video': ['av'],  # overlays of videos in H.264; without it OpenCV writes VP9
         'test': [
             'pytest',
             'pytest-xdist',
@@ -105,6 +107,8 @@ setup(
             'setuptools>=70.1',
             'httpx',  # FastAPI's test client
             'tifffile',
+            'av',
+            'rasterio',
             'selenium',
             *EXPORT,
             *WEB,

@@ -112,7 +112,11 @@ class TiledPrediction:
                     implementation,
                 )
                 result.set_data(dict(pred_sem_seg=PixelData(data=classes)))
-            attach_logits(result, partial(resized_logits, image_logits.detach(), *sides))
+            attach_logits(
+                result,
+                (len(image_logits), *(side.weights.shape[1] for side in sides)),
+                partial(resized_tiles, image_logits.detach(), *sides),
+            )
         return results
 
     def _predict_whole(
@@ -194,26 +198,22 @@ def class_map(logits: Tensor, rows: ResizedSide | Tensor, columns: ResizedSide |
     return classes
 
 
-@torch.compiler.disable
-@torch.no_grad()
-def resized_logits(
+def resized_tiles(
     logits: Tensor, rows: ResizedSide | Tensor, columns: ResizedSide | Tensor
-) -> Tensor:
-    """Resize logits to the image, where somebody wants more than the class map.
+) -> Iterator[tuple[Tile, Tensor]]:
+    """Resize logits to the image, tile by tile, where somebody wants more than the class map.
 
     Args:
         logits (Tensor): Scores of the classes (C, h, w).
         rows (ResizedSide | Tensor): As for :func:`class_map`.
         columns (ResizedSide | Tensor): As for :func:`class_map`.
 
-    Returns:
-        Tensor: Scores of the classes, (C, H, W).
+    Yields:
+        tuple[Tile, Tensor]: Tiles that cover the image without overlap, and their scores
+        (rows, columns, C).
     """
-    rows, columns = _as_side(rows), _as_side(columns)
-    resized = logits.new_empty(len(logits), rows.weights.shape[1], columns.weights.shape[1])
-    for tile, values in _resized_tiles(logits, rows, columns):
-        resized[:, tile.rows, tile.columns] = restore_nonfinite(values).permute(2, 0, 1)
-    return resized
+    for tile, values in _resized_tiles(logits, _as_side(rows), _as_side(columns)):
+        yield tile, restore_nonfinite(values)
 
 
 def _as_side(side: ResizedSide | Tensor) -> ResizedSide:
@@ -223,7 +223,7 @@ def _as_side(side: ResizedSide | Tensor) -> ResizedSide:
 def _resized_tiles(
     logits: Tensor, rows: ResizedSide, columns: ResizedSide
 ) -> Iterator[tuple[Tile, Tensor]]:
-    """Yield the tiles of the image, each with its scores (rows, columns, C)."""
+    """Yield the tiles and their scores; very large numbers stand for what is not finite."""
     # In the order of the image: the logits of overlapping windows interleave, so that a tile needs
     # neighbouring rows and columns.
     scores = rows.in_order(logits.permute(1, 2, 0))

@@ -4,6 +4,8 @@ import datetime
 import gc
 import os
 import subprocess
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -19,6 +21,8 @@ from segheads.registered_types import is_type, set_type
 from .last_words import end_with_others
 from .unused_parameters import agree_on_unused_parameters
 
+# The first process to end waits for the last one.
+SECONDS_OF_A_MONTH = 30 * 24 * 60 * 60.0
 RANK_VARIABLES = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
 
 
@@ -115,6 +119,51 @@ def join_process_group(launcher: str, timeout: float | None = None) -> None:
     variables.setdefault('MASTER_PORT', '29500')
     limit = {} if timeout is None else dict(timeout=datetime.timedelta(seconds=timeout))
     distributed.init_process_group('gloo', **limit)
+
+
+def join_independent(launcher: str, given_local_rank: int | None = None) -> tuple[int, int]:
+    """Joins processes that share out work, and meet at its beginning and its end only.
+
+    Args:
+        launcher (str): As for :func:`check_launcher`.
+        given_local_rank (int | None): As for :func:`check_launcher`. Default: None.
+
+    Returns:
+        tuple[int, int]: Which of them this one is, and how many there are.
+
+    Raises:
+        UserMistake: As :func:`check_launcher`.
+    """
+    check_launcher(launcher, given_local_rank)
+    if launcher == 'none':
+        return 0, 1
+    join_process_group(launcher, SECONDS_OF_A_MONTH)
+    end_with_others()
+    distributed.barrier()
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def own_device() -> str | None:
+    """Returns the GPU of this process; None if the process is alone, or if there is no GPU."""
+    if not distributed.is_initialized() or get_device() != 'cuda':
+        return None
+    return f'cuda:{local_rank()}'
+
+
+def gather(items: Sequence[Any]) -> list[Any]:
+    """Collects what the processes of a run have found; it waits for all of them.
+
+    Args:
+        items (Sequence): What this process has found; anything that can be pickled.
+
+    Returns:
+        list: What all have found, in every process; that of this one where there is no other.
+    """
+    if not distributed.is_initialized():
+        return list(items)
+    found: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(found, list(items))
+    return [item for each in found for item in each]
 
 
 def leave_process_group() -> None:
