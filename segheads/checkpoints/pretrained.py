@@ -100,7 +100,7 @@ def pretrained_parts(part: Any, key: str = 'model') -> Iterator[tuple[str, str, 
                 for init in child if isinstance(child, (list, tuple)) else [child]:
                     if is_type(init, WEIGHT_INITIALIZERS, PretrainedInit):
                         yield key, init['checkpoint'], init.get('prefix')
-            elif name == 'pretrained' and isinstance(child, str):
+            elif name in ('pretrained', 'checkpoint_path') and child and isinstance(child, str):
                 # MMSegmentation hands that of a segmentor on to its encoder.
                 yield f'{key}.backbone' if key == 'model' else key, child, None
             else:

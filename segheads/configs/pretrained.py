@@ -6,11 +6,16 @@ from typing import Any
 
 from mmengine.model import PretrainedInit
 from mmengine.registry import WEIGHT_INITIALIZERS
+from mmseg.models.backbones import TIMMBackbone
+from mmseg.registry import MODELS
 
 from segheads.mistakes import UserMistake, tell
 from segheads.registered_types import is_type
 from segheads.weights.at_hand import find_at_hand
 from segheads.weights.sources import WEIGHTS, name_of
+
+# MMSegmentation's older arguments for what `init_cfg` says.
+FILE_ARGUMENTS = ('pretrained', 'checkpoint_path')
 
 
 def check_pretrained(model: dict[str, Any], checkpoint: str | None = None) -> None:
@@ -71,7 +76,8 @@ def forget_pretrained(model: dict[str, Any]) -> None:
     """Removes pretrained weights from a model whose weights all come from a checkpoint.
 
     Args:
-        model (dict): The ``model`` of a config; it is changed in place.
+        model (dict): The ``model`` of a config; it is changed in place. Encoders that would
+            download weights when they are built no longer do.
     """
     for key, _ in list(pretrained_files(model)):
         *parents, last = key.split('.')[1:]
@@ -79,6 +85,18 @@ def forget_pretrained(model: dict[str, Any]) -> None:
         for parent in parents:
             node = node[int(parent) if isinstance(node, (list, tuple)) else parent]
         node[last] = None
+    _forget_downloads(model)
+
+
+def _forget_downloads(part: Any) -> None:
+    if isinstance(part, MutableMapping):
+        if part.get('pretrained') is True or is_type(part, MODELS, TIMMBackbone):
+            part['pretrained'] = False
+        for child in part.values():
+            _forget_downloads(child)
+    elif isinstance(part, (list, tuple)):
+        for child in part:
+            _forget_downloads(child)
 
 
 def pretrained_files(part: Any, key: str = 'model') -> Iterator[tuple[str, str]]:
@@ -100,7 +118,7 @@ def _pretrained(part: Any, key: str = 'model') -> Iterator[tuple[str, MutableMap
     """Finds pretrained weights: their dotted key, and what holds their path under which name."""
     if isinstance(part, MutableMapping):
         for name, child in part.items():
-            if name == 'pretrained' and isinstance(child, str):
+            if name in FILE_ARGUMENTS and child and isinstance(child, str):
                 yield f'{key}.{name}', part, name
             elif name == 'init_cfg':
                 for init in child if isinstance(child, (list, tuple)) else [child]:

@@ -37,7 +37,7 @@ def find_at_hand(path: str) -> WeightsAtHand | None:
         weights = WEIGHTS[name]
         for folder in (Path('ckpt'), DEFAULT_FOLDER):
             if (folder / weights.file).is_file():
-                return WeightsAtHand(str(folder / weights.file), f'`segheads download {name}`')
+                return WeightsAtHand(str(folder / weights.file), f'the folder {folder}')
         if weights.package and (file := installed_file(weights)):
             return WeightsAtHand(str(file), f'the package {weights.package}')
         if weights.hub and (file := _from_hub(weights.hub)):
