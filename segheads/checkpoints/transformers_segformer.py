@@ -86,7 +86,7 @@ def rename_transformers_mit(
         state_dict (MutableMapping): The checkpoint.
         prefix (str): Of the encoder's weights in it.
     """
-    start = next((s for s in (f'{prefix}{MODEL}', prefix) if _holds_encoder(state_dict, s)), None)
+    start = _start_of_encoder(state_dict, prefix)
     if start is None:
         return
     for key in [key for key in state_dict if key.startswith(prefix)]:
@@ -97,8 +97,24 @@ def rename_transformers_mit(
         table.translate(state_dict, prefix)
 
 
-def _holds_encoder(state_dict: Mapping[str, Tensor], start: str) -> bool:
-    return any(f'{start}{first}.proj.weight' in state_dict for first in FIRST_LAYERS)
+def holds_transformers_mit(state_dict: Mapping[str, Tensor], prefix: str) -> bool:
+    """Tell whether a checkpoint holds an encoder under transformers' names.
+
+    Args:
+        state_dict (Mapping): The checkpoint.
+        prefix (str): Of the encoder's weights in it.
+
+    Returns:
+        bool: Whether it does.
+    """
+    return _start_of_encoder(state_dict, prefix) is not None
+
+
+def _start_of_encoder(state_dict: Mapping[str, Tensor], prefix: str) -> str | None:
+    for start in (f'{prefix}{MODEL}', prefix):
+        if any(f'{start}{first}.proj.weight' in state_dict for first in FIRST_LAYERS):
+            return start
+    return None
 
 
 def put_encoder_below_backbone(

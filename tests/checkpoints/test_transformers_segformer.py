@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 from mmseg.registry import MODELS
-from tiny_run import sentence
+from tiny_run import command, sentence
 from torch import nn
 
 import segheads
@@ -144,3 +144,11 @@ def test_load_takes_the_encoder_for_any_head(cfg, folder: Path, theirs: nn.Modul
     torch.save(model.state_dict(), 'whole.pth')
     told = sentence(segheads.load, cfg, 'whole.pth', pretrained=True, device='cpu')
     assert 'leave pretrained out' in told
+
+
+@pytest.mark.parametrize('file', ['one', 'memory.pth', 'encoder'])
+def test_convert_writes_the_encoder_in_our_names(file: str, folder: Path, tmp_path: Path) -> None:
+    command('convert')([str(folder / file), str(tmp_path / 'mit.pth')])
+    weights = torch.load(tmp_path / 'mit.pth', weights_only=True)
+    encoder = MODELS.build(mit())
+    encoder.load_state_dict(weights.get('state_dict', weights), strict=True)
