@@ -72,7 +72,7 @@ setup(
     package_dir={'': '.'},
     package_data={'segheads.web': ['static/*']},
     cmdclass={'build_py': BuildWithUserFiles},
-    python_requires='>=3.10,<3.14',
+    python_requires='>=3.10,<3.15',
     install_requires=[
         'torch>=2.6',  # older ones can run code in checkpoints, even with weights_only=True
         'torchvision>=0.21',
