@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmseg.registry import MODELS
-from tiny_run import command, sentence
+from tiny_run import ROOT, command, sentence
 from torch import nn
 
 import segheads
@@ -152,3 +152,18 @@ def test_convert_writes_the_encoder_in_our_names(file: str, folder: Path, tmp_pa
     weights = torch.load(tmp_path / 'mit.pth', weights_only=True)
     encoder = MODELS.build(mit())
     encoder.load_state_dict(weights.get('state_dict', weights), strict=True)
+
+
+def test_the_config_of_the_page_takes_a_file_of_its_size(tmp_path: Path) -> None:
+    page = (ROOT / 'docs' / 'weights.md').read_text(encoding='utf-8')
+    (block,) = [
+        text for text in re.findall(r'```python\n(.*?)```', page, re.DOTALL) if 'size=' in text
+    ]
+    config = transformers.SegformerConfig(num_labels=150)
+    theirs = transformers.SegformerForSemanticSegmentation(config).eval()
+    theirs.save_pretrained(tmp_path / 'file')
+    model = segheads.load(Config.fromstring(block, '.py'), tmp_path / 'file', device='cpu')
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        ours = model.decode_head(model.backbone(image))
+        torch.testing.assert_close(ours, theirs(image).logits, **TOLERANCE)
