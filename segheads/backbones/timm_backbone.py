@@ -48,10 +48,11 @@ class TIMMBackbone(MMSegTIMMBackbone):
             init_cfg = dict(type='Pretrained', checkpoint=checkpoint_path)
         # As timm.create_model takes them, to build the network of a file in the same way.
         self.settings: dict[str, Any] = {}
+        self.pretrained = pretrained and not init_cfg
         super().__init__(
             model_name,
             features_only=features_only,
-            pretrained=pretrained and not init_cfg,
+            pretrained=self.pretrained,
             in_channels=in_channels,
             init_cfg=init_cfg,
             **settings,

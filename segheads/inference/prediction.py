@@ -95,7 +95,9 @@ def load(
     named = list(pretrained_parts(cfg.model))
     with told_as_mistakes(cfg):
         model = MODELS.build(cfg.model)
-    if pretrained:
+    if pretrained and not named and getattr(model.backbone, 'pretrained', False) is True:
+        model.backbone.init_weights()  # it downloads by itself
+    elif pretrained:
         load_pretrained_parts(model, named)
     # It works across the processes of a training only.
     model = revert_sync_batchnorm(model)
