@@ -13,7 +13,8 @@ from segheads.checkpoints import trust_checkpoints
 from segheads.checkpoints.fit import check_checkpoint_file
 from segheads.checkpoints.pretrained import pretrained_parts
 from segheads.configs.loading import default_work_dir, load_config, require_keys
-from segheads.configs.preflight import check_data, check_modules, check_pretrained
+from segheads.configs.preflight import check_data, check_modules
+from segheads.configs.pretrained import check_pretrained
 from segheads.configs.signatures import check_arguments
 from segheads.data.damage import skip_damaged_samples
 from segheads.registered_types import is_type
