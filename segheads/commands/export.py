@@ -12,7 +12,7 @@ import argparse
 from .arguments import add_config_options, add_trust_argument, config_options
 
 # As segheads.export.file_formats.FILE_FORMATS has them; a test compares.
-FORMATS = ('onnx', 'torch_export', 'torchscript')
+FORMATS = ('onnx', 'openvino', 'torch_export', 'torchscript')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--format', choices=FORMATS, default='onnx')
     parser.add_argument(
-        '--out', metavar='FILE', help='the exported file; default: named as the checkpoint, here'
+        '--out',
+        metavar='FILE',
+        help='the exported file, or folder of OpenVINO; default: named as the checkpoint, here',
     )
     parser.add_argument(
         '--with-preprocessing',
         action='store_true',
-        help='take uint8 images in the channel order of the data pipeline, and normalise inside',
+        help='take uint8 images in the channel order of the data pipeline, and normalise and pad '
+        'inside',
     )
     parser.add_argument(
         '--with-argmax', action='store_true', help='return class indices instead of logits'

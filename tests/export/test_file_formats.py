@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from segheads.export.comparison import compare
 from segheads.export.deployed_model import DeployedModel
-from segheads.export.file_formats import FILE_FORMATS, write
+from segheads.export.file_formats import FILE_FORMATS, load, write
 
 needs_torch_export = pytest.mark.skipif(
     not hasattr(torch.compiler, 'is_exporting'), reason='needs PyTorch 2.7'
@@ -33,7 +33,7 @@ def require_agreement(model: DeployedModel, file_format: str, folder: Path) -> N
     """Export, load and compare."""
     path = folder / f'model{FILE_FORMATS[file_format].suffix}'
     write(model, file_format, path)
-    for difference in compare(model, FILE_FORMATS[file_format].load(path)):
+    for difference in compare(model, load(model, file_format, path)):
         assert difference.is_small, difference
 
 
