@@ -64,7 +64,7 @@ class DeployedModel(nn.Module):
         return self._resize(self.low_resolution_logits(image), *image.shape[2:])
 
     def low_resolution_logits(self, image: Tensor) -> Tensor:
-        """Return the logits (B, num_classes, h, w) as the head computes them; they cover padding."""
+        """Return the logits (B, num_classes, h, w) of the head, which cover the padding."""
         return self.segmentor(
             self._preprocess(image) if self.with_preprocessing else image, mode='tensor'
         )

@@ -13,7 +13,8 @@ from segheads.mistakes import UserMistake
 from .comparison import TOLERANCE, compare
 from .deployed_model import DeployedModel
 from .description import describe
-from .file_formats import FILE_FORMATS, load as load_file, write
+from .file_formats import FILE_FORMATS, write
+from .file_formats import load as load_file
 
 
 def export(

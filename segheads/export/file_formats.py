@@ -12,17 +12,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._sympy.value_ranges import ValueRanges
 
 from segheads.mistakes import UserMistake
 from segheads.runtime.description import FILE_NAME, KEY, OPENVINO_MODEL
 from segheads.runtime.networks import LOW_RESOLUTION, open_network
 
 from .deployed_model import DeployedModel
-from .description import describe
+from .description import SMALLEST_SIDE, describe
 from .mmseg_forms import sizes_left_open
 
-# Smaller images have maps of a single row, which PyTorch does not tell from a constant.
-SMALLEST_SIDE = 65
+# While exporting: smaller images have maps of a single row, which PyTorch does not tell from a
+# constant. The graphs take them all the same, as their comparison shows.
+SMALLEST_SIDE_WHILE_EXPORTING = 65
 # Nor may the example have such maps, or a single window of Swin's (12x12 at most, at stride 32), or
 # be a single image.
 EXAMPLE_SIZE = (2, 400, 464)
@@ -56,7 +58,7 @@ class WithLowResolution(nn.Module):
         self.model = model
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the model does, and the logits (B, num_classes, h, w) as its head has them."""
+        """Return what the model does, and the logits (B, num_classes, h, w) of its head."""
         logits = self.model.low_resolution_logits(image)
         return self.model.output(logits, *image.shape[2:]), logits
 
@@ -208,13 +210,17 @@ def _export_program(model: nn.Module, image: Tensor) -> torch.export.ExportedPro
             f'--format onnx and torch_export need PyTorch 2.7 or newer, but {torch.__version__} is '
             'installed; update it, or use --format torchscript'
         )
-    side = dynamic(min=SMALLEST_SIDE)
-    return torch.export.export(
+    side = dynamic(min=SMALLEST_SIDE_WHILE_EXPORTING)
+    program = torch.export.export(
         model,
         (image,),
         dynamic_shapes={'image': {0: dynamic, 2: side, 3: side}},
         strict=False,
     )
+    for symbol, allowed in program.range_constraints.items():
+        if allowed.lower == SMALLEST_SIDE_WHILE_EXPORTING:
+            program.range_constraints[symbol] = ValueRanges(SMALLEST_SIDE, allowed.upper)
+    return program
 
 
 def _require(file_format: str, extra: str, *packages: str) -> None:

@@ -36,9 +36,9 @@ class Description:
         checkpoint (dict): 'name' and 'sha256' of the checkpoint.
         classes (list[str]): Names of the values in a class map.
         palette (list[list[int]]): Their colours, red, green and blue.
-        input (dict): What the network takes: 'channels'; 'raw', whether the pipeline's values, which
-            it normalises and pads itself, or what ``preprocessing`` makes of them; 'type', 'uint8'
-            or 'float32'; 'smallest', the least height and width.
+        input (dict): What the network takes: 'channels'; 'raw', whether that are the pipeline's
+            values, which it normalises and pads itself, or what ``preprocessing`` makes of them;
+            'type', 'uint8' or 'float32'; 'smallest', the least height and width.
         output (dict): What it gives: 'kind', 'logits' or 'classes', of the size of the image;
             'channels', the number of logits per pixel; 'threshold' of the probability, where they
             are one; 'align_corners', how they are resized; 'precision', of the weights.
@@ -64,7 +64,7 @@ class Description:
 
 
 def is_exported(path: str | os.PathLike) -> bool:
-    """Returns whether a path names an exported model: a file by its suffix, or OpenVINO's folder."""
+    """Tells exported models from other files and folders, by suffix or by what is inside."""
     path = Path(path)
     return path.suffix.lower() in SUFFIXES or (path / OPENVINO_MODEL).is_file()
 

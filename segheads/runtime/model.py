@@ -116,7 +116,9 @@ class ExportedModel:
         self._check(images, sizes)
         network_input = self._network_input(images)
         kept = images.shape[2:]
-        padded = padded_size(*kept, self.description.preprocessing)
+        # A raw file pads inside; those of PyTorch cut it off again.
+        cuts = self.description.input['raw'] and self.runtime == 'torch'
+        padded = kept if cuts else padded_size(*kept, self.description.preprocessing)
         rows, columns = self._windows(padded)
         if not self._gives_logits:
             classes = self._network(network_input)[:, : kept[0], : kept[1]]
@@ -178,8 +180,8 @@ class ExportedModel:
         height, width = padded_size(*images.shape[2:], self.description.preprocessing)
         if min(height, width) < smallest:
             raise RunnerMistake(
-                f'an image of {sizes[0][1]}x{sizes[0][0]} pixels is too small: the model gets it as '
-                f'{width}x{height}, and needs {smallest} per side; enlarge it'
+                f'an image of {sizes[0][1]}x{sizes[0][0]} pixels is too small: the model gets it '
+                f'as {width}x{height}, and needs {smallest} per side; enlarge it'
             )
         if self._gives_logits:
             return
