@@ -54,6 +54,11 @@ def trust_checkpoints(trusted: bool = True) -> Iterator[None]:
         _trusted.reset(token)
 
 
+def are_trusted() -> bool:
+    """Tells whether it is called inside of :func:`trust_checkpoints`."""
+    return _trusted.get()
+
+
 def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, Any]:
     """Reads a checkpoint of PyTorch or safetensors; nothing in it is executed.
 

@@ -80,7 +80,7 @@ def forget_pretrained(model: dict[str, Any]) -> None:
     Args:
         model (dict): The ``model`` of a config; it is changed in place.
     """
-    for key, _ in list(pretrained_files(model)):
+    for key, _ in list(_pretrained_settings(model, 'model')):
         *parents, last = key.split('.')[1:]
         node = model
         for parent in parents:
@@ -99,19 +99,26 @@ def pretrained_files(part: Any, key: str = 'model') -> Iterator[tuple[str, str]]
         tuple[str, str]: The dotted key which, set to None, does without the weights, and their
         path or address.
     """
+    for name, value in _pretrained_settings(part, key):
+        if isinstance(value, str):
+            yield name, value
+
+
+def _pretrained_settings(part: Any, key: str) -> Iterator[tuple[str, str | bool]]:
+    """Also yields ``pretrained=True``, by which timm gets the weights of an encoder itself."""
     if isinstance(part, Mapping):
         for name, child in part.items():
-            if name == 'pretrained' and isinstance(child, str):
+            if name == 'pretrained' and (isinstance(child, str) or child is True):
                 yield f'{key}.{name}', child
             elif name == 'init_cfg':
                 for init in child if isinstance(child, (list, tuple)) else [child]:
                     if is_type(init, WEIGHT_INITIALIZERS, PretrainedInit):
                         yield f'{key}.{name}', init['checkpoint']
             else:
-                yield from pretrained_files(child, f'{key}.{name}')
+                yield from _pretrained_settings(child, f'{key}.{name}')
     elif isinstance(part, (list, tuple)):
         for index, child in enumerate(part):
-            yield from pretrained_files(child, f'{key}.{index}')
+            yield from _pretrained_settings(child, f'{key}.{index}')
 
 
 def check_data(cfg: Config, splits: Sequence[str], read_masks: bool = True) -> None:

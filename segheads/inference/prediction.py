@@ -1,36 +1,19 @@
-"""A model from a config and a checkpoint, and class maps from images.
+"""Class maps from images, and what a model is asked for beside them."""
 
-What :func:`load` returns is an ordinary segmentor of MMSegmentation, so that ``inference_model``
-and everything else of MMSegmentation take it too. As its own method ``predict`` means something
-else, prediction is a function beside it.
-"""
-
-import copy
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from mmengine.config import Config
-from mmengine.device import get_device
-from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import init_default_scope
 from mmseg.models import BaseSegmentor
-from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-from segheads.checkpoints.fit import check_checkpoint_file, load_weights
-from segheads.configs.loading import load_config, require_keys, told_as_mistakes
-from segheads.configs.preflight import check_modules, forget_pretrained
 from segheads.data.image_files import ImagePipeline
-from segheads.data.meta import dataset_meta
 from segheads.mistakes import UserMistake
 from segheads.segmentors.image_channels import channel_fault
 
-from .images import ImageLike, ImageReader, LoadedImage, test_pipeline
+from .images import ImageLike, ImageReader, LoadedImage
 
 # Batches that wait to be filled, in multiples of their size: sizes of images may all differ.
 WAITING_BATCHES = 4
@@ -38,67 +21,6 @@ WAITING_BATCHES = 4
 SMALLEST_SIDE = 32
 
 Item = TypeVar('Item')
-
-
-def load(
-    config: str | Path | Config,
-    checkpoint: str | Path | None = None,
-    device: str | None = None,
-    *,
-    allow_partial: bool = False,
-) -> BaseSegmentor:
-    """Builds a model, loads its weights and makes it ready to predict.
-
-    Args:
-        config (str | Path | Config): A name of :func:`segheads.list_models`, a config file or a
-            config.
-        checkpoint (str | Path | None): Weights for every parameter of the model. Default: None,
-            which leaves the model with random weights, and warns.
-        device (str | None): Such as 'cpu' or 'cuda:1'. Default: None, which is the GPU if there is
-            one.
-        allow_partial (bool): Whether parameters that the checkpoint lacks may stay random.
-            Default: False.
-
-    Returns:
-        BaseSegmentor: The model, in evaluation mode. ``dataset_meta`` holds its 'classes' and their
-        colours, 'palette'; ``cfg`` its config.
-
-    Raises:
-        UserMistake: If the config or the checkpoint cannot be read, if the checkpoint does not fit
-            the model, or if there is no such device.
-        segheads.checkpoints.CheckpointError: If the checkpoint is damaged, or might run code.
-
-    Examples:
-        >>> model = segheads.load('ccaseg_b0_ade20k', 'iter_160000.pth')
-        >>> class_map = segheads.predict(model, 'street.jpg')
-        >>> segheads.draw(model, 'street.jpg', class_map).save('overlay.png')
-    """
-    cfg = copy.deepcopy(config) if isinstance(config, Config) else load_config(str(config))
-    require_keys(cfg, ('model',))
-    if checkpoint is not None:
-        check_checkpoint_file(str(checkpoint))
-    target = _find_device(device)
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
-    check_modules(cfg)
-    forget_pretrained(cfg.model)
-    with told_as_mistakes(cfg):
-        model = MODELS.build(cfg.model)
-    # It works across the processes of a training only.
-    model = revert_sync_batchnorm(model)
-    if checkpoint is None:
-        warnings.warn(
-            'no checkpoint was given, so the weights of the model are random and what it predicts '
-            'means nothing',
-            stacklevel=2,
-        )
-        meta = {}
-    else:
-        meta = load_weights(model, str(checkpoint), allow_partial=allow_partial)
-    model.dataset_meta = dataset_meta(meta, cfg, model.num_classes)
-    # Where MMSegmentation's inference_model looks for it.
-    cfg.setdefault('test_pipeline', test_pipeline(cfg))
-    model.cfg = cfg
-    return model.to(target).eval()
 
 
 def predict(
@@ -162,16 +84,6 @@ def batches_of_one_size(
         if too_many or len(waiting[fullest]) == batch_size:
             yield waiting.pop(fullest)
     yield from waiting.values()
-
-
-def _find_device(device: str | None) -> torch.device:
-    try:
-        found = torch.device(device or get_device())
-        torch.empty(1, device=found)
-    except (RuntimeError, AssertionError) as error:  # AssertionError: PyTorch built without CUDA
-        reason = str(error).partition('\n')[0]
-        raise UserMistake(f'the device {device} cannot be used ({reason}); try cpu') from error
-    return found
 
 
 def _preparation(
