@@ -1,7 +1,7 @@
 """An exported model in the place of a segmentor: predicted, drawn and served like any other."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -13,7 +13,6 @@ from mmseg.structures import SegDataSample
 
 from segheads import runtime
 from segheads.mistakes import UserMistake
-from segheads.segmentors.logits_on_demand import attach_logits
 
 Value = TypeVar('Value')
 
@@ -48,8 +47,8 @@ class ExportedSegmentor:
             )
         )
         self.dataset_meta = dict(classes=description.classes, palette=description.palette)
-        self.num_classes = len(description.classes)
         self.out_channels = description.output['channels']
+        self.decode_head = SimpleNamespace(threshold=description.output['threshold'])
 
     def test_step(self, data: dict[str, list[Any]]) -> list[SegDataSample]:
         """Segments images that the test pipeline has made.
@@ -73,21 +72,36 @@ class ExportedSegmentor:
         for sample, result in zip(samples, results, strict=True):
             classes = torch.from_numpy(result.class_map())[None]
             sample.set_data(dict(pred_sem_seg=PixelData(data=classes)))
-            attach_logits(sample, partial(_logits, result))
+            # Past the property, which takes only data that are there.
+            object.__setattr__(sample, '_seg_logits', ExportedLogits(result))
         return samples
 
 
-def load_exported(
-    path: str | Path, checkpoint: Any, device: str | None, runtime_name: str | None, threads: int | None
-) -> ExportedSegmentor:
+class ExportedLogits:
+    """The ``seg_logits`` of a result, computed at the first look.
+
+    Args:
+        result (segheads.runtime.model.Result): What the model found.
+    """
+
+    def __init__(self, result: Any) -> None:
+        self._result = result
+
+    @cached_property
+    def data(self) -> torch.Tensor:
+        """The logits (C, H, W); of a single class the probability, as MMSegmentation has it."""
+        logits = torch.from_numpy(told_as_mistakes(self._result.logits))
+        return logits if self._result.threshold is None else logits.sigmoid()
+
+
+def load_exported(path: str | Path, checkpoint: Any, **settings: Any) -> ExportedSegmentor:
     """Loads an exported model; see :func:`segheads.load`.
 
     Args:
         path (str | Path): The file, or a folder of OpenVINO's.
         checkpoint (Any): What was given as checkpoint, which must be None.
-        device (str | None): As for :func:`segheads.runtime.load`.
-        runtime_name (str | None): As ``runtime`` of :func:`segheads.runtime.load`.
-        threads (int | None): As for :func:`segheads.runtime.load`.
+        **settings (Any): ``device``, ``runtime`` and ``threads``, as for
+            :func:`segheads.runtime.load`.
 
     Returns:
         ExportedSegmentor: The model.
@@ -97,10 +111,7 @@ def load_exported(
     """
     if checkpoint is not None:
         raise UserMistake(f'{path} is an exported model, which takes no checkpoint; leave it out')
-    model = told_as_mistakes(
-        runtime.load, path, runtime=runtime_name, device=device, threads=threads
-    )
-    return ExportedSegmentor(model)
+    return ExportedSegmentor(told_as_mistakes(runtime.load, path, **settings))
 
 
 def told_as_mistakes(function: Callable[..., Value], *arguments: Any, **settings: Any) -> Value:
@@ -121,10 +132,6 @@ def told_as_mistakes(function: Callable[..., Value], *arguments: Any, **settings
         return function(*arguments, **settings)
     except runtime.RunnerMistake as mistake:
         raise UserMistake(str(mistake)) from mistake
-
-
-def _logits(result: Any) -> torch.Tensor:
-    return torch.from_numpy(told_as_mistakes(result.logits))
 
 
 def _with_tuples(value: Any) -> Any:

@@ -124,6 +124,44 @@ def parse(text: str | bytes, path: Path) -> Description:
         raise RunnerMistake(f'{path} describes its model in another way than segheads') from error
 
 
+def summarise(description: Description) -> str:
+    """Writes a description for people.
+
+    Args:
+        description (Description): The description.
+
+    Returns:
+        str: Some lines; the last ones name the classes with their colours.
+    """
+    given, taken, made = description.preprocessing, description.input, description.output
+    values = 'as the test pipeline yields them' if taken['raw'] else 'normalised and padded'
+    colours = [bytes(colour).hex() for colour in description.palette]
+    padding = given['size'] or (given['size_divisor'] and f'multiples of {given["size_divisor"]}')
+    lines = {
+        'config': description.config,
+        'checkpoint': description.checkpoint['name'],
+        'SHA-256': description.checkpoint['sha256'],
+        'exported by': f'segheads {description.version}',
+        'input': f'{taken["channels"]} channels in {taken["type"]}, {values}, '
+        f'{taken["smallest"]} pixels or more per side',
+        'output': f'{made["kind"]}, {made["channels"]} per pixel, {made["precision"]}',
+        'threshold': made['threshold'],
+        'image files': ', '.join(f'{name} {one}' for name, one in description.loading.items()),
+        'red and blue': 'swapped' if given['swap_red_and_blue'] else 'kept',
+        'mean': given['mean'],
+        'standard deviation': given['std'],
+        'padded to': padding,
+        'inference': ', '.join(f'{one}' for one in description.inference.values() if one),
+    }
+    steps = [f'  {json.dumps(step)}' for step in description.test_pipeline]
+    classes = [
+        f'  {index:3} #{colour} {name}'
+        for index, (name, colour) in enumerate(zip(description.classes, colours, strict=False))
+    ]
+    shown = [f'{name}: {value}' for name, value in lines.items() if value is not None]
+    return '\n'.join([*shown, 'test pipeline:', *steps, 'classes:', *classes])
+
+
 def _read_text(path: Path) -> bytes | None:
     if path.is_dir():
         file = path / FILE_NAME
