@@ -34,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--with-argmax', action='store_true', help='return class indices instead of logits'
     )
+    parser.add_argument(
+        '--with-runner',
+        action='store_true',
+        help='write the runner beside the file: the folder segheads_runtime, which needs NumPy, '
+        'Pillow and a runtime, and no PyTorch',
+    )
     add_config_options(parser)
     add_trust_argument(parser)
 
@@ -51,5 +57,6 @@ def run(options: argparse.Namespace) -> None:
             file_format=options.format,
             with_preprocessing=options.with_preprocessing,
             with_argmax=options.with_argmax,
+            with_runner=options.with_runner,
             cfg_options=config_options(options),
         )

@@ -1,11 +1,13 @@
 """From a config and a checkpoint to a file that has been checked."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from segheads import runtime
 from segheads.configs.loading import load_config, require_keys
 from segheads.inference import load
 from segheads.mistakes import UserMistake
@@ -25,6 +27,7 @@ def export(
     file_format: str = 'onnx',
     with_preprocessing: bool = False,
     with_argmax: bool = False,
+    with_runner: bool = False,
     cfg_options: Mapping[str, Any] | None = None,
 ) -> Path:
     """Exports a model, and keeps the file only if it computes what the model does.
@@ -38,6 +41,8 @@ def export(
         with_preprocessing (bool): Whether it takes uint8 images, and normalises and pads them.
             Default: False.
         with_argmax (bool): Whether it returns class indices instead of logits. Default: False.
+        with_runner (bool): Whether the runner is written beside it, which needs no PyTorch.
+            Default: False.
         cfg_options (Mapping | None): Settings of the config to override, by dotted keys.
             Default: None.
 
@@ -64,7 +69,18 @@ def export(
             target.rename(Path(folder) / 'before')
         os.replace(file, target)
     print(f'{target}: {size_of(target) / 2**20:.1f} MiB')
+    if with_runner:
+        write_runner(target.parent)
     return target
+
+
+def write_runner(folder: Path) -> None:
+    """Copies :mod:`segheads.runtime`, which runs exported models, into a folder."""
+    source, runner = Path(runtime.__file__).parent, folder / 'segheads_runtime'
+    shutil.copytree(
+        source, runner, ignore=shutil.ignore_patterns('__pycache__'), dirs_exist_ok=True
+    )
+    print(f'{runner}: runs it by `python -m segheads_runtime`')
 
 
 def size_of(path: Path) -> int:
