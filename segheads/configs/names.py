@@ -6,6 +6,8 @@ from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 
+from segheads.runtime.description import is_exported
+
 PACKAGE = Path(__file__).resolve().parents[1]
 # Where setup.py puts them for those who have no clone, and in a clone.
 CONFIG_FOLDERS = (PACKAGE / '.mim' / 'configs', PACKAGE.parent / 'local_configs')
@@ -40,11 +42,14 @@ def is_checkpoint(name: str) -> bool:
         name (str): A file, an address, or a name of :func:`list_models`.
 
     Returns:
-        bool: Whether it has the suffix of checkpoints, or is a file without one of configs.
+        bool: Whether it has the suffix of checkpoints, is a file without one of configs, or an
+        exported model, which needs no config either.
     """
     suffix = Path(name).suffix.lower()
-    return suffix in CHECKPOINT_SUFFIXES or (
-        suffix not in CONFIG_SUFFIXES and Path(name).expanduser().is_file()
+    return (
+        suffix in CHECKPOINT_SUFFIXES
+        or is_exported(name)
+        or (suffix not in CONFIG_SUFFIXES and Path(name).expanduser().is_file())
     )
 
 

@@ -29,7 +29,9 @@ from segheads.configs.preflight import check_modules
 from segheads.configs.pretrained import check_pretrained, forget_pretrained
 from segheads.data.meta import dataset_meta
 from segheads.mistakes import UserMistake
+from segheads.runtime.description import is_exported
 
+from .exported_model import ExportedSegmentor, load_exported
 from .images import test_pipeline
 
 
@@ -40,13 +42,16 @@ def load(
     *,
     pretrained: bool | str | Path = False,
     allow_partial: bool = False,
-) -> BaseSegmentor:
+    runtime: str | None = None,
+    threads: int | None = None,
+) -> BaseSegmentor | ExportedSegmentor:
     """Builds a model, loads its weights and makes it ready to predict.
 
     Args:
         config (str | Path | Config): A name of :func:`segheads.list_models`, a config file or a
             config; or a checkpoint alone, which holds the config that it was trained with. That is
-            read as data: nothing in it is executed, and only registered classes are built.
+            read as data: nothing in it is executed, and only registered classes are built. Or what
+            `segheads export` wrote: `.onnx`, `.pt2`, `.torchscript`, or a folder of OpenVINO's.
         checkpoint (str | Path | None): Weights for every parameter of the model. Default: None,
             which, behind a config, leaves the model with random weights, and warns.
         device (str | None): Such as 'cpu' or 'cuda:1'. Default: None, which is the GPU if there is
@@ -57,15 +62,18 @@ def load(
             Default: False.
         allow_partial (bool): Whether parameters that the checkpoint lacks may stay random.
             Default: False.
+        runtime (str | None): What runs an exported model: 'onnxruntime', 'openvino' or 'torch'.
+            Default: None, the fastest that is installed and runs the file.
+        threads (int | None): Threads of the runtime on the CPU. Default: None, what it takes.
 
     Returns:
-        BaseSegmentor: The model, in evaluation mode. ``dataset_meta`` holds its 'classes' and their
-        colours, 'palette'; ``cfg`` its config.
+        BaseSegmentor | ExportedSegmentor: The model, in evaluation mode. ``dataset_meta`` holds its
+        'classes' and their colours, 'palette'; ``cfg`` its config.
 
     Raises:
         UserMistake: If the config or the checkpoint cannot be read, if the checkpoint does not fit
-            the model, or if there is no such device. Also if pretrained weights are to be loaded
-            beside a checkpoint, are not there, or do not fit the encoder.
+            the model, or if there is no such device or runtime. Also if pretrained weights are to
+            be loaded beside a checkpoint, are not there, or do not fit the encoder.
         segheads.checkpoints.CheckpointError: If the checkpoint is damaged, or might run code.
 
     Examples:
@@ -74,6 +82,13 @@ def load(
         >>> class_map = segheads.predict(model, 'street.jpg')
         >>> segheads.draw(model, 'street.jpg', class_map).save('overlay.png')
     """
+    if not isinstance(config, Config) and is_exported(config):
+        return load_exported(config, checkpoint, device=device, runtime=runtime, threads=threads)
+    if runtime is not None or threads is not None:
+        raise UserMistake(
+            'runtime and threads are for exported models; a model of a config runs in PyTorch, '
+            'whose threads torch.set_num_threads sets'
+        )
     target = _find_device(device)
     cfg, weights = _read_model(config, checkpoint)
     require_keys(cfg, ('model',))
