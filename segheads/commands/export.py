@@ -12,7 +12,7 @@ import argparse
 from .arguments import add_config_options, add_trust_argument, config_options
 
 # As segheads.export.file_formats.FILE_FORMATS has them; a test compares.
-FORMATS = ('onnx', 'torch_export', 'torchscript')
+FORMATS = ('onnx', 'openvino', 'torch_export', 'torchscript')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,15 +21,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--format', choices=FORMATS, default='onnx')
     parser.add_argument(
-        '--out', metavar='FILE', help='the exported file; default: named as the checkpoint, here'
+        '--out',
+        metavar='FILE',
+        help='the exported file, or folder of OpenVINO; default: named as the checkpoint, here',
     )
     parser.add_argument(
         '--with-preprocessing',
         action='store_true',
-        help='take uint8 images in the channel order of the data pipeline, and normalise inside',
+        help='take uint8 images in the channel order of the data pipeline, and normalise and pad '
+        'inside',
     )
     parser.add_argument(
         '--with-argmax', action='store_true', help='return class indices instead of logits'
+    )
+    parser.add_argument(
+        '--with-runner',
+        action='store_true',
+        help='write the runner beside the file: the folder segheads_runtime, which needs NumPy, '
+        'Pillow and a runtime, and no PyTorch',
     )
     add_config_options(parser)
     add_trust_argument(parser)
@@ -48,5 +57,6 @@ def run(options: argparse.Namespace) -> None:
             file_format=options.format,
             with_preprocessing=options.with_preprocessing,
             with_argmax=options.with_argmax,
+            with_runner=options.with_runner,
             cfg_options=config_options(options),
         )

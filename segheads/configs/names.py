@@ -6,12 +6,16 @@ from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 
+from segheads.runtime.description import is_exported
+
 PACKAGE = Path(__file__).resolve().parents[1]
 # Where setup.py puts them for those who have no clone, and in a clone.
 CONFIG_FOLDERS = (PACKAGE / '.mim' / 'configs', PACKAGE.parent / 'local_configs')
 
 # Crop size and length of the schedule: the recipe of a model, not what it is.
 RECIPE = re.compile(r'\d+x\d+|\d+k')
+CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
+CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.ckpt', '.safetensors', '.bin', '.tar')
 FULL_WORDS = {'ade': 'ade20k', 'city': 'cityscapes', 'context59': 'context_59'}
 
 
@@ -29,6 +33,24 @@ def list_models(pattern: str = '*') -> list[str]:
         ['pcaa_r101_cityscapes', 'pcaa_r50_cityscapes']
     """
     return sorted(name for name in config_files() if fnmatch(name, pattern))
+
+
+def is_checkpoint(name: str) -> bool:
+    """Tells a checkpoint from a config, where either may be given for a model.
+
+    Args:
+        name (str): A file, an address, or a name of :func:`list_models`.
+
+    Returns:
+        bool: Whether it has the suffix of checkpoints, is a file without one of configs, or an
+        exported model, which needs no config either.
+    """
+    suffix = Path(name).suffix.lower()
+    return (
+        suffix in CHECKPOINT_SUFFIXES
+        or is_exported(name)
+        or (suffix not in CONFIG_SUFFIXES and Path(name).expanduser().is_file())
+    )
 
 
 def config_folder() -> Path | None:

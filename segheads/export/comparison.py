@@ -12,7 +12,7 @@ from .deployed_model import DeployedModel
 
 # Batch, height, width: one and several images, multiples of 32 and odd ones, the smallest, and the
 # size that EfficientFormerV2 treats specially.
-SIZES = ((1, 65, 97), (3, 96, 160), (2, 129, 101), (1, 257, 190), (1, 512, 512))
+SIZES = ((1, 32, 33), (1, 65, 97), (3, 96, 160), (2, 129, 101), (1, 257, 190), (1, 512, 512))
 # Of logits, relative to the largest one where that is above 1.
 TOLERANCE = 1e-4
 

@@ -4,17 +4,20 @@ import torch
 from mmengine.model import revert_sync_batchnorm
 from mmseg.models.utils import resize
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from segheads.fusion import fuse
 from segheads.inference.images import ImageReader
+from segheads.mistakes import UserMistake
 from segheads.segmentors.image_channels import image_channels
+
+from .mmseg_forms import missing
 
 
 class DeployedModel(nn.Module):
     """A segmentor as one function of one tensor.
 
-    The image is segmented whole, and not padded: ``test_cfg.mode='slide'`` and the padding of
-    ``data_preprocessor.test_cfg`` do not become part of it.
+    The image is segmented whole: ``test_cfg.mode='slide'`` does not become part of it.
 
     Args:
         segmentor (nn.Module): ``EncoderDecoder``, ``CascadeEncoderDecoder`` or one derived from
@@ -37,6 +40,7 @@ class DeployedModel(nn.Module):
         self.takes_bytes = with_preprocessing and form.bits == 8
         self.with_preprocessing = with_preprocessing
         self.with_argmax = with_argmax
+        self.padding = _padding(segmentor) if with_preprocessing else 1
         self.eval().requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -48,16 +52,22 @@ class DeployedModel(nn.Module):
         Returns:
             Tensor: Logits (B, num_classes, H, W), or class indices (B, H, W) in int64.
         """
-        logits = self.logits(image)
+        return self.output(self.low_resolution_logits(image), *image.shape[2:])
+
+    def output(self, low_resolution_logits: Tensor, height: int, width: int) -> Tensor:
+        """Return what ``forward`` does, of logits (B, num_classes, h, w)."""
+        logits = self._resize(low_resolution_logits, height, width)
         return self.classes(logits) if self.with_argmax else logits
 
     def logits(self, image: Tensor) -> Tensor:
         """Return the logits (B, num_classes, H, W) of images (B, C, H, W), at their size."""
-        x = self._preprocess(image) if self.with_preprocessing else image
-        logits = self.segmentor(x, mode='tensor')
-        align_corners = self.segmentor.align_corners
-        # Without the warning of MMSegmentation, which would look at the size.
-        return resize(logits, image.shape[2:], None, 'bilinear', align_corners, warning=False)
+        return self._resize(self.low_resolution_logits(image), *image.shape[2:])
+
+    def low_resolution_logits(self, image: Tensor) -> Tensor:
+        """Return the logits (B, num_classes, h, w) of the head, which cover the padding."""
+        return self.segmentor(
+            self._preprocess(image) if self.with_preprocessing else image, mode='tensor'
+        )
 
     def classes(self, logits: Tensor) -> Tensor:
         """Return the class indices (B, H, W) of logits (B, num_classes, H, W)."""
@@ -91,4 +101,27 @@ class DeployedModel(nn.Module):
         x = image.float()
         if preprocessor._enable_normalize:
             x = (x - preprocessor.mean) / preprocessor.std
+        if self.padding > 1:
+            below, right = (missing(extent, self.padding) for extent in x.shape[2:])
+            x = F.pad(x, (0, right, 0, below), value=preprocessor.pad_val)
         return x
+
+    def _resize(self, logits: Tensor, height: int, width: int) -> Tensor:
+        padded = [extent + missing(extent, self.padding) for extent in (height, width)]
+        align_corners = self.segmentor.align_corners
+        # Without the warning of MMSegmentation, which would look at the size.
+        logits = resize(logits, padded, None, 'bilinear', align_corners, warning=False)
+        return logits[:, :, :height, :width] if self.padding > 1 else logits
+
+
+def _padding(segmentor: nn.Module) -> int:
+    """Return what the sides of an image are padded to a multiple of."""
+    settings = segmentor.data_preprocessor.test_cfg or {}
+    if not settings:
+        return 1
+    if settings.get('size') or segmentor.test_cfg.get('mode') == 'slide':
+        raise UserMistake(
+            '--with-preprocessing takes no padding to a fixed size, and none under sliding windows '
+            f'(data_preprocessor.test_cfg={dict(settings)}); export without it'
+        )
+    return settings['size_divisor']

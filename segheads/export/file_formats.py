@@ -1,23 +1,30 @@
 """The formats a model is exported in: how each is written, and how it is run."""
 
-import inspect
+import importlib
+import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._sympy.value_ranges import ValueRanges
 
 from segheads.mistakes import UserMistake
+from segheads.runtime.description import FILE_NAME, KEY, OPENVINO_MODEL
+from segheads.runtime.networks import LOW_RESOLUTION, open_network
 
 from .deployed_model import DeployedModel
+from .description import SMALLEST_SIDE, describe
 from .mmseg_forms import sizes_left_open
 
-# Smaller images have maps of a single row, which PyTorch does not tell from a constant.
-SMALLEST_SIDE = 65
+# While exporting: smaller images have maps of a single row, which PyTorch does not tell from a
+# constant. The graphs take them all the same, as their comparison shows.
+SMALLEST_SIDE_WHILE_EXPORTING = 65
 # Nor may the example have such maps, or a single window of Swin's (12x12 at most, at stride 32), or
 # be a single image.
 EXAMPLE_SIZE = (2, 400, 464)
@@ -30,133 +37,137 @@ class FileFormat:
 
     Args:
         suffix (str): Of the file's name.
-        write (Callable): Writes a model into a file.
-        load (Callable): Makes a function, from image to output, of a file.
+        write (Callable): Writes a model and its description into a file.
+        runtime (str): What runs it to be compared, of :mod:`segheads.runtime.networks`.
     """
 
     suffix: str
-    write: Callable[[DeployedModel, Path], None]
-    load: Callable[[Path], Callable[[Tensor], Tensor]]
+    write: Callable[[DeployedModel, Path, str], None]
+    runtime: str
 
 
-def write_onnx(model: DeployedModel, path: Path) -> None:
-    """Write an ONNX file with one input, ``image``, and one output, ``logits`` or ``classes``.
+class WithLowResolution(nn.Module):
+    """A model that gives its logits before they are resized, too.
+
+    Args:
+        model (DeployedModel): The model.
+    """
+
+    def __init__(self, model: DeployedModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the model does, and the logits (B, num_classes, h, w) of its head."""
+        logits = self.model.low_resolution_logits(image)
+        return self.model.output(logits, *image.shape[2:]), logits
+
+
+def write_onnx(model: DeployedModel, path: Path, description: str) -> None:
+    """Write an ONNX file with one input, ``image``, and the output ``logits`` or ``classes``.
+
+    A second output, ``low_resolution_logits``, costs nothing where it is not asked for.
 
     Args:
         model (DeployedModel): The model.
         path (Path): The file.
+        description (str): What the file says of the model.
 
     Raises:
         UserMistake: If a package is missing.
     """
-    _require_onnx()
+    _require('onnx', 'export', 'onnx', 'onnxruntime', 'onnxscript')
     program = torch.onnx.export(
-        _export_program(model),
+        _export_program(WithLowResolution(model), model.example(*EXAMPLE_SIZE)),
         dynamo=True,
         verbose=False,
         input_names=['image'],
-        output_names=['classes' if model.with_argmax else 'logits'],
+        output_names=[_output_name(model), LOW_RESOLUTION],
         dynamic_shapes={'image': AXES},
     )
+    program.model.metadata_props[KEY] = description
     program.save(path, external_data=False)
 
 
-def load_onnx(path: Path) -> Callable[[Tensor], Tensor]:
-    """Load an ONNX file into ONNX Runtime, on the CPU.
-
-    Args:
-        path (Path): The file.
-
-    Returns:
-        Callable: From image to output.
-
-    Raises:
-        UserMistake: If a package is missing.
-    """
-    _require_onnx()
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # what the optimiser of the graph leaves out is no news
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
-    return lambda image: torch.from_numpy(session.run(None, {'image': image.numpy()})[0])
-
-
-def write_torch_export(model: DeployedModel, path: Path) -> None:
+def write_torch_export(model: DeployedModel, path: Path, description: str) -> None:
     """Write a program of ``torch.export``.
 
     Args:
         model (DeployedModel): The model.
         path (Path): The file.
+        description (str): What the file says of the model.
     """
-    torch.export.save(_export_program(model), path)
+    program = _export_program(model, model.example(*EXAMPLE_SIZE))
+    torch.export.save(program, path, extra_files={FILE_NAME: description})
 
 
-def load_torch_export(path: Path) -> Callable[[Tensor], Tensor]:
-    """Load a program of ``torch.export``.
-
-    It takes any size. By default a program refuses sizes that differ from the example in what
-    PyTorch has asked about it while tracing, such as whether a map has a single row, even where
-    the graph does not depend on it.
-
-    Args:
-        path (Path): The file.
-
-    Returns:
-        Callable: From image to output.
-    """
-    program = torch.export.load(path)
-    if 'check_guards' in inspect.signature(program.module).parameters:
-        return program.module(check_guards=False)
-    return program.module()  # where PyTorch does not check yet
-
-
-def write_torchscript(model: DeployedModel, path: Path) -> None:
+def write_torchscript(model: DeployedModel, path: Path, description: str) -> None:
     """Write a TorchScript file, by tracing.
 
     Args:
         model (DeployedModel): The model.
         path (Path): The file.
+        description (str): What the file says of the model.
     """
     # The trace is compared afterwards, on other sizes than PyTorch's check would take.
     traced = torch.jit.trace(model, model.example(*EXAMPLE_SIZE), check_trace=False)
-    torch.jit.save(traced, path)
+    torch.jit.save(traced, path, {FILE_NAME: description})
 
 
-def load_torchscript(path: Path) -> Callable[[Tensor], Tensor]:
-    """Load a TorchScript file.
+def write_openvino(model: DeployedModel, path: Path, description: str) -> None:
+    """Write a folder with OpenVINO's intermediate representation, made of an ONNX file.
 
     Args:
-        path (Path): The file.
+        model (DeployedModel): The model.
+        path (Path): The folder.
+        description (str): What the files say of the model.
 
-    Returns:
-        Callable: From image to output.
+    Raises:
+        UserMistake: If a package is missing.
     """
-    return torch.jit.load(path)
+    _require('openvino', 'openvino', 'openvino')
+    import openvino
+
+    path.mkdir()
+    onnx_file = path / 'model.onnx'
+    write_onnx(model, onnx_file, description)
+    openvino.save_model(
+        openvino.Core().read_model(onnx_file), path / OPENVINO_MODEL, compress_to_fp16=False
+    )
+    onnx_file.unlink()
+    (path / FILE_NAME).write_text(description, encoding='utf-8')
 
 
 FILE_FORMATS = {
-    'onnx': FileFormat('.onnx', write_onnx, load_onnx),
-    'torch_export': FileFormat('.pt2', write_torch_export, load_torch_export),
-    'torchscript': FileFormat('.torchscript', write_torchscript, load_torchscript),
+    'onnx': FileFormat('.onnx', write_onnx, 'onnxruntime'),
+    'openvino': FileFormat('_openvino', write_openvino, 'openvino'),
+    'torch_export': FileFormat('.pt2', write_torch_export, 'torch'),
+    'torchscript': FileFormat('.torchscript', write_torchscript, 'torch'),
 }
 
 
-def write(model: DeployedModel, file_format: str, path: Path) -> None:
+def write(
+    model: DeployedModel,
+    file_format: str,
+    path: Path,
+    description: Mapping[str, Any] | None = None,
+) -> None:
     """Write a model into a file, batch, height and width left open.
 
     Args:
         model (DeployedModel): The model.
         file_format (str): A key of ``FILE_FORMATS``.
         path (Path): The file.
+        description (Mapping | None): As :func:`.description.describe` returns it. Default: None,
+            without config and checkpoint.
 
     Raises:
         UserMistake: If a package is missing, or the format cannot express the model.
     """
+    text = json.dumps(description or describe(model))
     try:
         with torch.no_grad(), sizes_left_open(), _quiet():
-            FILE_FORMATS[file_format].write(model, path)
+            FILE_FORMATS[file_format].write(model, path, text)
     except UserMistake:
         raise
     except Exception as error:  # each exporter has its own
@@ -167,32 +178,62 @@ def write(model: DeployedModel, file_format: str, path: Path) -> None:
         ) from error
 
 
-def _export_program(model: nn.Module) -> torch.export.ExportedProgram:
+def load(model: DeployedModel, file_format: str, path: Path) -> Callable[[Tensor], Tensor]:
+    """Load an exported file, on the CPU.
+
+    Args:
+        model (DeployedModel): The model that was exported.
+        file_format (str): A key of ``FILE_FORMATS``.
+        path (Path): The file.
+
+    Returns:
+        Callable: From image to output.
+    """
+    network = open_network(
+        path,
+        FILE_FORMATS[file_format].runtime,
+        'cpu',
+        torch.get_num_threads(),
+        _output_name(model),
+    )
+    return lambda image: torch.from_numpy(network(image.numpy()))
+
+
+def _output_name(model: DeployedModel) -> str:
+    return 'classes' if model.with_argmax else 'logits'
+
+
+def _export_program(model: nn.Module, image: Tensor) -> torch.export.ExportedProgram:
     dynamic = getattr(getattr(torch.export, 'Dim', None), 'DYNAMIC', None)
     if dynamic is None or not hasattr(torch.compiler, 'is_exporting'):
         raise UserMistake(
             f'--format onnx and torch_export need PyTorch 2.7 or newer, but {torch.__version__} is '
             'installed; update it, or use --format torchscript'
         )
-    side = dynamic(min=SMALLEST_SIDE)
-    return torch.export.export(
+    side = dynamic(min=SMALLEST_SIDE_WHILE_EXPORTING)
+    program = torch.export.export(
         model,
-        (model.example(*EXAMPLE_SIZE),),
+        (image,),
         dynamic_shapes={'image': {0: dynamic, 2: side, 3: side}},
         strict=False,
     )
+    for symbol, allowed in program.range_constraints.items():
+        if allowed.lower == SMALLEST_SIDE_WHILE_EXPORTING:
+            program.range_constraints[symbol] = ValueRanges(SMALLEST_SIDE, allowed.upper)
+    return program
 
 
-def _require_onnx() -> None:
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise UserMistake(
-            f'--format onnx needs the package {error.name}; run `pip install "segheads[export]"` '
-            '(in a clone: `pip install -e ".[export]"`)'
-        ) from error
+def _require(file_format: str, extra: str, *packages: str) -> None:
+    """Check that the packages of an extra, which a format needs, are installed."""
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise UserMistake(
+                f'--format {file_format} needs the package {error.name}; run '
+                f'`pip install "segheads[{extra}]"` '
+                f'(in a clone: `pip install -e ".[{extra}]"`)'
+            ) from error
 
 
 @contextmanager

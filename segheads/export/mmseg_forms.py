@@ -29,7 +29,7 @@ def sizes_left_open() -> Iterator[None]:
         yield
 
 
-def _missing(extent: int, divisor: int) -> int:
+def missing(extent: int, divisor: int) -> int:
     """What lacks to the next multiple, without negative numbers, which ONNX divides otherwise."""
     return (extent + divisor - 1) // divisor * divisor - extent
 
@@ -37,7 +37,7 @@ def _missing(extent: int, divisor: int) -> int:
 def _pad_shape(self: AdaptivePadding, input_shape: tuple[int, int]) -> tuple[int, int]:
     return tuple(
         # Never negative where strides are no larger than kernels, as everywhere in MMSegmentation.
-        _missing(extent, stride) + (kernel - 1) * dilation + 1 - stride
+        missing(extent, stride) + (kernel - 1) * dilation + 1 - stride
         for extent, stride, kernel, dilation in zip(
             input_shape, self.stride, self.kernel_size, self.dilation, strict=True
         )

@@ -1,6 +1,8 @@
 """A model of a config and weights, pictures in, class maps and drawings out."""
 
 from .drawing import draw
-from .prediction import load, predict
+from .loading import load
+from .prediction import predict
+from .probabilities import Prediction
 
-__all__ = ['draw', 'load', 'predict']
+__all__ = ['Prediction', 'draw', 'load', 'predict']

@@ -19,7 +19,7 @@ from mmseg.registry import DATASETS
 from segheads.configs.preflight import check_data, check_modules, ignored_labels
 from segheads.data.checks import leaf_datasets
 from segheads.inference.images import ImageReader
-from segheads.inference.prediction import load
+from segheads.inference.loading import load
 from segheads.mistakes import UserMistake
 
 WARM_UP_IMAGES = 2

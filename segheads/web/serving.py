@@ -8,6 +8,7 @@ from pathlib import Path
 
 import uvicorn
 
+from segheads.configs.names import is_checkpoint
 from segheads.inference import load, predict
 from segheads.mistakes import UserMistake
 
@@ -21,8 +22,8 @@ def serve(models: Sequence[str], host: str, port: int, device: str | None = None
     """Serves the page until it is interrupted.
 
     Args:
-        models (Sequence[str]): ``MODEL=CHECKPOINT``, or ``MODEL`` for random weights; none for
-            :func:`demo`.
+        models (Sequence[str]): ``MODEL=CHECKPOINT``, a checkpoint alone, or ``MODEL`` for random
+            weights; none for :func:`demo`.
         host (str): Address to listen on.
         port (int): Port, 0 for any that is free.
         device (str | None): As for :func:`segheads.load`. Default: None.
@@ -54,7 +55,8 @@ def load_models(pairs: Sequence[str], device: str | None) -> list[ServedModel]:
     """Loads the models and predicts a scene with each, because the first time takes longer.
 
     Args:
-        pairs (Sequence[str]): ``MODEL=CHECKPOINT``, or ``MODEL`` for random weights.
+        pairs (Sequence[str]): ``MODEL=CHECKPOINT``, a checkpoint alone, or ``MODEL`` for random
+            weights.
         device (str | None): As for :func:`segheads.load`.
 
     Returns:
@@ -71,7 +73,8 @@ def load_models(pairs: Sequence[str], device: str | None) -> list[ServedModel]:
         model = load(config, checkpoint or None, device)
         with contextlib.suppress(UserMistake):  # it takes other images than drawn scenes
             predict(model, SAMPLES[0])
-        file = Path(checkpoint).name if checkpoint else None
+        weights = checkpoint or (config if is_checkpoint(config) else '')
+        file = Path(weights).name if weights else None
         label = name if count[name] == 1 else f'{name} ({file or "random weights"})'
         models.append(ServedModel(label, model, file))
     return models

@@ -12,7 +12,7 @@ from PIL import Image
 from tiny_run import forget_visualizers, sentence, write_workspace
 
 import segheads
-from segheads.inference.prediction import batches_of_one_size
+from segheads.inference.predictor import batches_of_one_size
 
 SIZE = (40, 48)
 
@@ -90,7 +90,7 @@ def test_a_list_of_different_sizes(model, images, batch_size, monkeypatch):
     assert sorted(batches) == {1: [1] * 5, 2: [1, 2, 2], 8: [2, 3]}[batch_size]
     for image, class_map in zip(images, together, strict=True):
         assert np.array_equal(class_map, segheads.predict(model, image))
-    assert segheads.predict(model, []) == []
+    assert 'list is empty' in sentence(segheads.predict, model, [])
 
 
 def test_few_images_wait_for_their_batch():
@@ -220,3 +220,16 @@ def test_more_pixels_than_pillow_reads(in_workspace, monkeypatch):
     with pytest.raises(Image.DecompressionBombError):
         Image.open(path)
     assert np.array_equal(segheads.predict(model, path), expected)
+
+
+def test_a_checkpoint_is_enough(in_workspace, model, images):
+    """MMEngine notes the config in ``meta``; nothing else is needed, and nothing is executed."""
+    text = Config.fromfile('tiny.py').pretty_text
+    meta = dict(cfg=text, dataset_meta=dict(classes=('a', 'b', 'c'), palette=[[1, 2, 3]] * 3))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), 'alone.pth')
+    alone = segheads.load('alone.pth', device='cpu')
+    assert alone.dataset_meta['classes'] == ['a', 'b', 'c']
+    assert np.array_equal(segheads.predict(alone, images[0]), segheads.predict(model, images[0]))
+    assert 'tiny.pth holds no config' in sentence(segheads.load, 'tiny.pth')
+    assert 'alone.pth is a checkpoint' in sentence(segheads.load, 'alone.pth', 'tiny.pth')
+    assert 'missing.pth does not exist' in sentence(segheads.load, 'missing.pth')
