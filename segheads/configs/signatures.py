@@ -4,8 +4,10 @@ MMEngine builds most of a run late, and classes that take ``**kwargs`` ignore wh
 each part of a config is looked up in its registry, and its keys among the arguments of its class.
 """
 
+import ast
 import dis
 import inspect
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -292,6 +294,8 @@ def arguments_of(built: Callable[..., Any]) -> tuple[list[str], bool]:
             return names, False
         if not _hands_on(owner, open_ended[0]):
             return names, False
+        if _hands_elsewhere(owner, open_ended[0]):
+            return names, True
     return names, True
 
 
@@ -304,6 +308,23 @@ def _hands_on(function: Callable[..., Any], name: str) -> bool:
         name == each.argval or (isinstance(each.argval, tuple) and name in each.argval)
         for each in dis.get_instructions(code)
         if each.opname.startswith('LOAD')
+    )
+
+
+def _hands_elsewhere(function: Callable[..., Any], name: str) -> bool:
+    """Tells whether a function hands its ``**kwargs`` to another than a class above it."""
+    try:
+        source = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
+    except (OSError, TypeError, SyntaxError):
+        return True
+    return any(
+        isinstance(call, ast.Call)
+        and any(
+            keyword.arg is None and isinstance(keyword.value, ast.Name) and keyword.value.id == name
+            for keyword in call.keywords
+        )
+        and getattr(call.func, 'attr', None) != '__init__'
+        for call in ast.walk(source)
     )
 
 
