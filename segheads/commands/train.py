@@ -19,9 +19,7 @@ from .own_data import add_data_arguments, check_data_arguments, train_on_data
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of this command."""
-    parser.add_argument(
-        'config', nargs='?', help='config file, or a name such as ccaseg_b0_ade20k'
-    )
+    parser.add_argument('config', nargs='?', help='config file, or a name such as ccaseg_b0_ade20k')
     add_data_arguments(parser)
     parser.add_argument(
         '--resume',

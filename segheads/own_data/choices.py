@@ -118,9 +118,7 @@ def choose(
     total -= total % processes
     count = survey.count('train')
     epoch = math.ceil(count / total)
-    fewest, most = (
-        (FEWEST_ON_CPU, MOST_ON_CPU) if machine.is_cpu else (FEWEST_ON_GPU, MOST_ON_GPU)
-    )
+    fewest, most = (FEWEST_ON_CPU, MOST_ON_CPU) if machine.is_cpu else (FEWEST_ON_GPU, MOST_ON_GPU)
     if length.minutes is not None:
         seconds = GUESSED_SECONDS_ON_CPU if machine.is_cpu else GUESSED_SECONDS_ON_GPU
         iterations = max(10, round(60 * length.minutes / seconds))

@@ -78,9 +78,7 @@ def _train_pipeline(survey: DataSurvey, choices: Choices) -> list[dict[str, Any]
     return [
         dict(type='LoadImageFromFile'),
         dict(type='LoadAnnotations'),
-        dict(
-            type='RandomResize', scale=(width, height), ratio_range=(0.75, 1.5), keep_ratio=True
-        ),
+        dict(type='RandomResize', scale=(width, height), ratio_range=(0.75, 1.5), keep_ratio=True),
         dict(
             type='RandomCrop',
             crop_size=choices.crop_size,
@@ -124,9 +122,7 @@ def _dataset(files: SplitFiles, list_of_names: Path, pipeline: str) -> dict[str,
     return dict(
         type='BaseSegDataset',
         metainfo=Name('dict(classes=classes, palette=palette)'),
-        data_prefix=dict(
-            img_path=str(files.image_folder), seg_map_path=str(files.mask_folder)
-        ),
+        data_prefix=dict(img_path=str(files.image_folder), seg_map_path=str(files.mask_folder)),
         ann_file=str(list_of_names),
         img_suffix=usual,
         seg_map_suffix=files.mask_suffix,

@@ -110,7 +110,6 @@ def _in_checkpoint(path: str) -> Network:
     )
 
 
-
 def _without_weights(model: dict[str, Any]) -> dict[str, Any]:
     forget_pretrained(model)
     return model

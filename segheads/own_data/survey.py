@@ -244,4 +244,6 @@ def _size(path: Path) -> tuple[int, int]:
             return image.size
     except Exception as error:  # decoders raise anything for damaged files
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserMistake(f'{path} cannot be read ({reason}); remove it, or copy it again') from error
+        raise UserMistake(
+            f'{path} cannot be read ({reason}); remove it, or copy it again'
+        ) from error

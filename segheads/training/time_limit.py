@@ -1,6 +1,5 @@
 """A training that lasts as long as it is told to, with the schedule of one that was meant to."""
 
-import math
 import time
 from typing import Any
 
@@ -41,6 +40,7 @@ class TimeLimitHook(Hook):
         self.validations_after = validations_after
         self.validation_seconds = 0.0
         self.seconds_in_validations = 0.0
+        self.num_validations = 0
 
     def before_train(self, runner: Runner) -> None:
         """Starts the clock."""
@@ -57,6 +57,7 @@ class TimeLimitHook(Hook):
         """Notes how long a validation took, and looks again, since it changes the estimate."""
         self.validation_seconds = time.monotonic() - self.validation_start
         self.seconds_in_validations += self.validation_seconds
+        self.num_validations += 1
         self.next_look = runner.iter + 1
 
     def after_train_iter(
@@ -70,25 +71,27 @@ class TimeLimitHook(Hook):
             return
         decided = [self._decide(done)]
         broadcast_object_list(decided)
-        end, interval, self.next_look = decided[0]
+        end, validation, self.next_look = decided[0]
         move_end(runner, end)
-        space_validations(runner, interval)
+        validate_next_at(runner, validation)
 
     def _decide(self, done: int) -> tuple[int, int, int]:
-        """Returns the number of iterations, those between validations, and the next look."""
+        """Returns the last iteration, that of the next validation, and that of the next look."""
         now = time.monotonic()
         measured = max(done - self.first - WARM_UP, 1)
         seconds = max(now - self.warm - self.seconds_in_validations, 1e-3) / measured
-        is_rare = self.validation_seconds > LARGEST_SHARE_OF_VALIDATION * self.limit
         spent = now - self.start
-        interval_seconds = self.limit / (1 if is_rare else VALIDATIONS)
-        validations_left = max(1, math.ceil((self.limit - spent) / interval_seconds))
+        is_rare = self.validation_seconds > LARGEST_SHARE_OF_VALIDATION * self.limit
+        validations_left = 1 if is_rare else max(1, VALIDATIONS - self.num_validations)
         kept = self.validation_seconds * (validations_left + self.validations_after)
         left = max(self.limit - spent - kept, 0.0)
         end = done + int(left / seconds)
-        interval = max(1, math.ceil((end - self.first) / (1 if is_rare else VALIDATIONS)))
         look = done + max(1, int(left * SHARE_BETWEEN_LOOKS / seconds))
-        return end, interval, look
+        if validations_left == 1:
+            return end, end, look
+        until_validation = self.limit * (self.num_validations + 1) / VALIDATIONS - spent
+        validation = done + max(1, int(until_validation / seconds))
+        return end, min(validation, end), look
 
 
 def move_end(runner: Runner, end: int) -> None:
@@ -106,17 +109,17 @@ def move_end(runner: Runner, end: int) -> None:
             scheduler.total_iters = end - scheduler.begin - 1
 
 
-def space_validations(runner: Runner, interval: int) -> None:
-    """Sets how many iterations lie between validations, and between checkpoints.
+def validate_next_at(runner: Runner, iteration: int) -> None:
+    """Sets which iteration a validation and a checkpoint come after.
 
     Args:
         runner (Runner): The runner, while it trains.
-        interval (int): Iterations.
+        iteration (int): Its number, counted from 1. As an interval it has no multiple before.
     """
     loop = runner.train_loop
     # Where MMEngine's loops take the interval from, before each iteration.
-    loop.dynamic_milestones, loop.dynamic_intervals = [0], [interval]
-    loop.val_interval = interval
+    loop.dynamic_milestones, loop.dynamic_intervals = [0], [iteration]
+    loop.val_interval = iteration
     for hook in runner.hooks:
         if isinstance(hook, CheckpointHook):
-            hook.interval = interval
+            hook.interval = iteration
