@@ -111,10 +111,11 @@ def _listed(path: Path) -> Classes:
 def _from_values(found: dict[int, Path], folder: Path) -> Classes:
     ignored = IGNORED if max(found) <= IGNORED else WIDE_IGNORED
     values = sorted(set(found) - {ignored})
-    if not values or (len(values) == 1 and values[0] == 0):
+    if not values or values == [0]:
+        hint = '; if 255 is the object, `segheads import` writes 1 for it' if values else ''
         raise UserMistake(
             f'the masks of {folder} hold {number_ranges(found)} only, so that there is nothing to '
-            f'tell apart{"; if 255 is the object, `segheads import` writes 1 for it" * bool(values)}'
+            f'tell apart{hint}'
         )
     # Ids are dense; what was made to be seen, such as 0, 127 and 254, is not.
     if len(values) * 2 < values[-1] + 1:

@@ -22,8 +22,9 @@ from .survey import survey_data
 
 WORK_DIRS = Path('work_dirs')
 REPORTED_IMAGES = 100
-# Where config_file.py writes the time.
-MINUTES_KEY = 'custom_hooks.1.minutes'
+BY_IMAGES = Length()
+# Where config_file.py puts the hook that keeps the time.
+BEGAN = 'custom_hooks.1.began'
 
 
 def prepare(
@@ -31,7 +32,7 @@ def prepare(
     work_dir: Path,
     *,
     model: str | None = None,
-    length: Length = Length(),
+    length: Length = BY_IMAGES,
     fine_tune: str | None = None,
     processes: int = 1,
 ) -> Path:
@@ -78,7 +79,7 @@ def train_on_data(
     work_dir: str | Path | None = None,
     *,
     model: str | None = None,
-    length: Length = Length(),
+    length: Length = BY_IMAGES,
     fine_tune: str | None = None,
     resume: bool = False,
     processes: int = 1,
@@ -113,7 +114,7 @@ def train_on_data(
         UserMistake: If anything in the data or the arguments is wrong.
         Interrupted: If a signal ended the run; a checkpoint has been written then.
     """
-    began = time.monotonic()
+    began = time.time()
     folder = Path(work_dir) if work_dir else WORK_DIRS / Path(data).expanduser().resolve().name
     options = dict(cfg_options or {})
     if resume:
@@ -123,9 +124,7 @@ def train_on_data(
             data, folder, model=model, length=length, fine_tune=fine_tune, processes=processes
         )
         if length.minutes is not None:
-            # What came before the first iteration counts too.
-            left = length.minutes - (time.monotonic() - began) / 60
-            options.setdefault(MINUTES_KEY, round(max(left, length.minutes / 2), 3))
+            options.setdefault(BEGAN, began)
     if launch is not None and processes > 1:
         launch(config, options)
     else:
@@ -149,7 +148,7 @@ def _config_to_resume(folder: Path, fine_tune: str | None, length: Length) -> Pa
             '--fine-tune starts a run and --resume continues one: to continue, leave --fine-tune '
             'out'
         )
-    if length != Length():
+    if length != BY_IMAGES:
         raise UserMistake(
             f'--resume continues a run, whose length is in {config}: change it there, and leave '
             '--minutes, --epochs and --iterations out'

@@ -23,20 +23,25 @@ class TimeLimitHook(Hook):
     It measures how long iterations and validations take, from the first ones on, and moves the end
     of the run and of its parameter schedulers accordingly. As MMEngine's schedulers compute each
     value from the one before, a learning rate that decays to zero still does, without a step, and
-    the run ends with a validation. The time counts from the first iteration of this start on, also
-    after ``resume``.
+    the run ends with a validation. A run that is resumed gets the time once more.
 
     Args:
         minutes (float): The time.
         validations_after (int): Validations that come after the run, such as that of a report, and
             for which time is kept. Default: 0.
+        began (float | None): When the time began to count, in seconds since 1970; of what has
+            passed since then half of the time is taken at most. Default: None, for the first
+            iteration.
     """
 
     # Before the hooks that act on the last iteration.
     priority = 'VERY_HIGH'
 
-    def __init__(self, minutes: float, validations_after: int = 0) -> None:
+    def __init__(
+        self, minutes: float, validations_after: int = 0, began: float | None = None
+    ) -> None:
         self.limit = 60 * minutes
+        self.began = began
         self.validations_after = validations_after
         self.validation_seconds = 0.0
         self.seconds_in_validations = 0.0
@@ -44,10 +49,12 @@ class TimeLimitHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Starts the clock."""
-        self.start = self.validation_start = time.monotonic()
+        now = time.monotonic()
+        spent = 0.0 if self.began is None else min(time.time() - self.began, self.limit / 2)
+        self.start = now - spent
+        self.warm = self.validation_start = now
         self.first = runner.iter
         self.next_look = self.first + FIRST_LOOK
-        self.warm = self.start
 
     def before_val(self, runner: Runner) -> None:
         """Notes when a validation begins."""
