@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import NamedTuple
 
-from segheads.mistakes import sentence_for
+from segheads.mistakes import UserMistake, sentence_for
 from segheads.ranks import local_rank
 from segheads.version import __version__
 
@@ -79,6 +79,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument('--version', action='version', version=f'segheads {__version__}')
     parsers = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
+    check: Callable[[argparse.Namespace], None] | None = None
     named = next((text for text in arguments if not text.startswith('-')), None)
     for name, command in COMMANDS.items():
         if name != named:
@@ -93,8 +94,15 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(own)
+        check = getattr(module, 'check_arguments', None)
         own.set_defaults(loads_package=command.loads_package, arguments=list(arguments))
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if check is not None:
+        try:
+            check(options)
+        except UserMistake as mistake:
+            parser.error(str(mistake))
+    return options
 
 
 def run(options: argparse.Namespace) -> None:

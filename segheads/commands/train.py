@@ -60,9 +60,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
 
 
+def check_arguments(options: argparse.Namespace) -> None:
+    """Checks what argparse cannot, before anything slow is imported.
+
+    Raises:
+        UserMistake: If a config and ``--data`` are both given or both missing, or if arguments of
+            the one come with the other.
+    """
+    check_data_arguments(options)
+
+
 def run(options: argparse.Namespace) -> None:
     """Trains as the command line says."""
-    check_data_arguments(options)
     if options.data is not None:
         train_on_data(options)
         return

@@ -99,8 +99,8 @@ def train_on_data(
         length (Length): How long to train. Default: by the number of images.
         fine_tune (str | None): A checkpoint to start from, without its classifiers; without
             ``model`` the network is that of the checkpoint. Default: None.
-        resume (bool): Whether to continue the run in the work directory, by its config.
-            Default: False.
+        resume (bool): Whether to continue the run in the work directory, by its config, whatever
+            ``model`` and ``length`` say. Default: False.
         processes (int): Processes that share a batch. Default: 1.
         launch (Callable | None): Trains in several processes; it takes the config and the settings
             to override in it. Default: None, for one process.
@@ -118,7 +118,7 @@ def train_on_data(
     folder = Path(work_dir) if work_dir else WORK_DIRS / Path(data).expanduser().resolve().name
     options = dict(cfg_options or {})
     if resume:
-        config = _config_to_resume(folder, fine_tune, length)
+        config = _config_to_resume(folder, fine_tune)
     else:
         config = prepare(
             data, folder, model=model, length=length, fine_tune=fine_tune, processes=processes
@@ -139,7 +139,7 @@ def train_on_data(
     return _finish(folder, config)
 
 
-def _config_to_resume(folder: Path, fine_tune: str | None, length: Length) -> Path:
+def _config_to_resume(folder: Path, fine_tune: str | None) -> Path:
     config = folder / CONFIG_NAME
     if not config.is_file():
         raise UserMistake(f'{folder} holds no {CONFIG_NAME}, so there is no run to resume')
@@ -148,11 +148,7 @@ def _config_to_resume(folder: Path, fine_tune: str | None, length: Length) -> Pa
             '--fine-tune starts a run and --resume continues one: to continue, leave --fine-tune '
             'out'
         )
-    if length != BY_IMAGES:
-        raise UserMistake(
-            f'--resume continues a run, whose length is in {config}: change it there, and leave '
-            '--minutes, --epochs and --iterations out'
-        )
+    CONSOLE.print(f'note: {config} continues as it is; its model and length are changed there')
     return config
 
 

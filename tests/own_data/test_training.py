@@ -40,9 +40,6 @@ def test_from_folder_to_prediction(tiny, capsys):
     assert '# Learning rate: 0.001, since all weights are random' in text
 
     assert 'holds the checkpoints of a run' in sentence(train_on_data, 'data')
-    assert 'leave --minutes' in sentence(
-        train_on_data, 'data', resume=True, length=Length(minutes=1)
-    )
     forget_visualizers()
     again = str(folder / 'config.py')
     command('train')([again, '--cfg-options', 'train_cfg.max_iters=3', '--resume'])
@@ -95,13 +92,9 @@ def test_more_than_255_classes_and_a_test_split(tiny):
 @pytest.mark.parametrize(
     ('arguments', 'told'),
     [
-        ([], 'name a config'),
-        (['tiny.py', '--data', 'data'], 'give one of them'),
-        (['tiny.py', '--minutes', '3'], '--minutes goes with --data'),
         (['--data', 'nowhere'], 'is not there'),
         (['--data', 'data', '--model', 'ccaseg_b00'], 'did you mean ccaseg_b0?'),
         (['--data', 'data', '--resume'], 'no run to resume'),
-        (['--data', 'data', '--launcher', 'pytorch'], '--processes'),
         (['--data', 'data', '--fine-tune', 'none.pth'], 'none.pth'),
     ],
 )
@@ -109,6 +102,23 @@ def test_mistakes_in_the_command(tiny, arguments, told):
     """Each is one sentence, and leaves no work directory behind."""
     assert told in sentence(as_function('train'), arguments)
     assert not (tiny / 'work_dirs').exists()
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'told'),
+    [
+        ([], 'name a config'),
+        (['tiny.py', '--data', 'data'], 'give one of them'),
+        (['tiny.py', '--minutes', '3'], '--minutes goes with --data'),
+        (['--data', 'data', '--launcher', 'pytorch'], '--processes'),
+        (['--data', 'data', '--minutes', '3', '--epochs', '4'], 'not allowed with'),
+    ],
+)
+def test_arguments_that_exclude_each_other(arguments, told, capsys):
+    """They are refused before anything is imported."""
+    with pytest.raises(SystemExit):
+        as_function('train')(arguments)
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('value', ['0', '-1', 'nan', 'inf', 'ten'])
