@@ -6,10 +6,13 @@ import pytest
 from data_folders import write_contract
 from tiny_run import sentence
 
+from segheads.configs.loading import load_config
+from segheads.configs.signatures import check_arguments
 from segheads.own_data import networks
 from segheads.own_data.choices import Length, choose
+from segheads.own_data.config_file import config_text
 from segheads.own_data.machine import Machine, look_at_machine
-from segheads.own_data.networks import find_network, model_files
+from segheads.own_data.networks import find_network, heads_of, model_files
 from segheads.own_data.survey import survey_data
 from segheads.weights.at_hand import WeightsAtHand
 
@@ -86,3 +89,13 @@ def test_networks(nothing_at_hand):
     assert 'did you mean ccaseg_b0?' in sentence(find_network, 'ccaseg_b0_ade20k', True)
     assert 'ccaseg_tiny' in sentence(find_network, 'ccaseg_tinny', True)
     assert 'it takes ccaseg_b0' in sentence(find_network, 'xyz', True)
+
+
+@pytest.mark.parametrize('name', model_files())
+def test_config_of_every_network(tmp_path, survey, nothing_at_hand, name):
+    """Each gives a config that parses, and whose classes take what it gives them."""
+    choices = choose(survey, find_network(name, on_cpu=True), CPU, Length(minutes=1))
+    (tmp_path / 'config.py').write_text(config_text(survey, choices, tmp_path, 'segheads train'))
+    cfg = load_config(str(tmp_path / 'config.py'))
+    check_arguments(cfg)
+    assert all(head['num_classes'] == 3 for head in heads_of(cfg.model))
