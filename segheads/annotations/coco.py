@@ -28,7 +28,7 @@ from .records import (
     listed,
     shortened,
 )
-from .source_files import SPLITS, SourceFiles, read_json, split_of
+from .source_files import SPLITS, SourceFiles, split_of
 
 OBJECTS, PANOPTIC = 'COCO JSON', 'COCO panoptic JSON'
 UNCOVERED = 0  # the segment of pixels that belong to none
@@ -72,9 +72,10 @@ def read_coco(files: SourceFiles, contents: Mapping[Path, Any]) -> Source:
     contents = areas or contents
     kinds = {is_panoptic(content) for content in contents.values()}
     if len(kinds) > 1:
+        names = listed([*map(files.relative, contents)])
         raise UserMistake(
-            f'{files.root} holds panoptic and other COCO files, {listed([*map(files.relative, contents)])}; '
-            'give the one to import as SOURCE'
+            f'{files.root} holds panoptic and other COCO files, {names}; give the one to import as '
+            'SOURCE'
         )
     panoptic = kinds == {True}
     if not panoptic:

@@ -97,12 +97,9 @@ def find_pairs(files: SourceFiles, images: Path | None, masks: Path | None) -> P
     found: dict[tuple[str, ...], dict[str | None, Path]] = defaultdict(dict)
     without_image = []
     for mask, key in candidates:
-        for partner, name in _partners(key, mask):
-            if partner in photographs:
-                break
-        else:
-            same = by_stem[key[-1]]
-            partner, name = same[0] if len(same) == 1 else None, None
+        fitting = (each for each in _partners(key, mask) if each[0] in photographs)
+        same = by_stem[key[-1]]
+        partner, name = next(fitting, (same[0] if len(same) == 1 else None, None))
         if partner is None:
             without_image.append(mask)
         else:

@@ -81,7 +81,7 @@ class Polygon(Shape):
 
     def region(self, height: int, width: int, pen: int) -> Region:
         """Fills the outline."""
-        rings = [checkcheck_near(ring, height, width) for ring in (self.points, *self.holes)]
+        rings = [check_near(ring, height, width) for ring in (self.points, *self.holes)]
         if not self.names_pixels:
             return fill(rings, height, width)
         canvas = np.zeros((height, width), np.uint8)

@@ -7,8 +7,17 @@ from pathlib import Path
 
 from segheads.mistakes import UserMistake, near_matches
 
-from . import binary_masks, coco, color_masks, cvat, grey_masks, labelme, pascal_voc, roboflow
-from . import supervisely
+from . import (
+    binary_masks,
+    coco,
+    color_masks,
+    cvat,
+    grey_masks,
+    labelme,
+    pascal_voc,
+    roboflow,
+    supervisely,
+)
 from .mask_pairs import find_pairs
 from .mask_survey import survey
 from .palettes import find_names, find_palette
