@@ -14,8 +14,9 @@ import numpy as np
 
 from segheads.mistakes import UserMistake
 
+from .geometry import check_near, points_of
 from .label_masks import LabelMask
-from .rasterising import Bitmap, Shape, Shapes, check_near, decode_runs, points_of
+from .rasterising import Bitmap, Shape, Shapes, decode_runs
 from .records import (
     Annotation,
     Failure,
@@ -197,7 +198,8 @@ def _decode_polygons(polygons: list[np.ndarray], height: int, width: int) -> np.
         for points in polygons:
             check_near(points, height, width)
         flat = [points.ravel().tolist() for points in polygons]
-        mask = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(flat, height, width))) > 0
+        merged = coco_mask.merge(coco_mask.frPyObjects(flat, height, width))
+        mask = _decode_counts(merged['size'], merged['counts'], height, width)
     return mask
 
 

@@ -14,18 +14,8 @@ import numpy as np
 
 from segheads.mistakes import UserMistake
 
-from .rasterising import (
-    Bitmap,
-    Line,
-    Polygon,
-    Shape,
-    Shapes,
-    decode_runs,
-    ellipse,
-    points_of,
-    rectangle,
-    rotated,
-)
+from .geometry import ellipse, points_of, rectangle, rotated
+from .rasterising import Bitmap, Dots, Line, Polygon, Shape, Shapes, decode_runs
 from .records import (
     Failure,
     Record,
@@ -122,7 +112,9 @@ def _shape(element: Element) -> Shape:
         counts = [int(count) for count in element.get('rle').split(',')]
         decode = partial(_decode, counts, height, width)
         return Bitmap(label=label, layer=layer, decode=decode, top=top, left=left)
-    if element.tag in ('polyline', 'points'):
+    if element.tag == 'points':
+        return Dots(label=label, layer=layer, points=_points(element))
+    if element.tag == 'polyline':
         return Line(label=label, layer=layer, points=_points(element))
     if element.tag == 'polygon':
         return Polygon(label=label, layer=layer, points=_points(element))

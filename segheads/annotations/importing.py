@@ -18,7 +18,7 @@ from .recognition import Folders, read_source
 from .records import Failure, Record, Source
 from .source_files import SourceFiles, Track
 from .splits import TEST, TRAIN, VAL, SplitRule, split
-from .writing import IMAGES, MASKS, DatasetWriter, Written, name_files
+from .writing import DatasetWriter, Written, name_files
 
 PEN = 10
 CONTACT_SHEET = 'contact_sheet.jpg'
@@ -123,16 +123,19 @@ def import_annotations(
     if not records:
         raise UserMistake(_nothing(source, found))
     table = make_table(found, classes, merge, background)
-    splits = split(records, rule)
+    rule.check()
     labels = table.labels(smaller_on_top, line_width)
     out.parent.mkdir(parents=True, exist_ok=True)
     # Beside its place: a renaming puts a whole data set there, or nothing.
     unfinished = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', dir=out.parent))
     try:
         writer = DatasetWriter(unfinished, table, labels)
-        written = _write_all(writer, files, records, splits.of, found.failures)
-        if not written:
+        unplaced = _write_all(writer, files, records, found.failures)
+        if not unplaced:
             raise UserMistake(_nothing(source, found))
+        # Drawn from what was written: damaged images may not be all that there is to train on.
+        splits = split([record for record, _ in unplaced], rule)
+        written = [writer.place(pair, splits.of[record.name]) for record, pair in unplaced]
         drawn_by = dict(by=splits.by, val=val, test=test, group=group)
         path = dict(format=found.format, path=str(source.resolve()))
         writer.write_description(written, path, drawn_by)
@@ -182,23 +185,20 @@ def _usable(found: Source, background: str | None) -> list[Record]:
 
 
 def _write_all(
-    writer: DatasetWriter,
-    files: SourceFiles,
-    records: Sequence[Record],
-    splits: Mapping[str, str],
-    failures: list[Failure],
-) -> list[Written]:
-    for name in set(splits.values()):
-        for kind in (IMAGES, MASKS):
-            (writer.folder / kind / name).mkdir(parents=True, exist_ok=True)
+    writer: DatasetWriter, files: SourceFiles, records: Sequence[Record], failures: list[Failure]
+) -> list[tuple[Record, Written]]:
     names = name_files(records)
 
     def write(record: Record) -> Written | Failure:
-        return writer.write(record, names[record.name], splits[record.name])
+        return writer.write(record, names[record.name])
 
     written = []
-    for result in files.in_parallel(write, records, 'writing'):
-        (written if isinstance(result, Written) else failures).append(result)
+    results = files.in_parallel(write, records, 'writing')
+    for record, result in zip(records, results, strict=True):
+        if isinstance(result, Written):
+            written.append((record, result))
+        else:
+            failures.append(result)
     return written
 
 

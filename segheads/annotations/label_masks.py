@@ -30,6 +30,15 @@ class LabelMask:
     is_color: bool = False
     uncovered: frozenset[int] = frozenset()
 
+    def size(self) -> tuple[int, int]:
+        """Returns height and width of the file.
+
+        Raises:
+            UserMistake: If it cannot be read.
+        """
+        width, height = open_mask(self.path).size
+        return height, width
+
     def paint(self, height: int, width: int, labels: Labels) -> np.ndarray:
         """Replaces values by class ids.
 

@@ -49,6 +49,9 @@ class Labels:
 class Annotation(Protocol):
     """What a source says about one image."""
 
+    def size(self) -> tuple[int, int] | None:
+        """Returns height and width if it has any, as a mask file does."""
+
     def paint(self, height: int, width: int, labels: Labels) -> np.ndarray:
         """Returns the class map, (height, width).
 
