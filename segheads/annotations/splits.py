@@ -99,7 +99,10 @@ def split(records: Sequence[Record], rule: SplitRule) -> Split:
     if in_order and TRAIN not in splits.values():
         splits[in_order[-1]] = TRAIN
     of = {name: splits[group] for group, names in groups.items() for name in names}
-    return Split('hash', {**fixed, **of}, notes)
+    of |= fixed
+    if rule.val and VAL not in of.values():
+        notes.append('no image is for validation: all are one group, or there is only one')
+    return Split('hash', of, notes)
 
 
 def _groups(names: Sequence[str], rule: SplitRule) -> tuple[dict[str, list[str]], list[str]]:
