@@ -23,6 +23,7 @@ from .records import (
     Record,
     Source,
     SourceClass,
+    abridged,
     add_classes,
     class_name,
     damage,
@@ -155,8 +156,9 @@ def _records(
     for image_id, image in images.items():
         what = f'{origin}: image {shortened(image_id)}'
         try:
-            what = str(image['file_name'])
-            file = files.find_image(what, path)
+            file_name = str(image['file_name'])
+            what = abridged(file_name)
+            file = files.find_image(file_name, path)
             if is_panoptic(content):
                 annotation = _panoptic(by_image[image_id], names, path, file)
             else:

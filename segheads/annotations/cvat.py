@@ -21,6 +21,7 @@ from .records import (
     Record,
     Source,
     SourceClass,
+    abridged,
     add_classes,
     class_name,
     damage,
@@ -77,7 +78,7 @@ def read_cvat(files: SourceFiles, paths: list[Path]) -> Source:
             try:
                 source.records.append(_record(image, files, path))
             except Exception as error:  # anything may be in the file
-                what = image.get('name') or f'{origin}: an image without a name'
+                what = abridged(image.get('name') or '') or f'{origin}: an image without a name'
                 source.failures.append(Failure(what, damage(error)))
     used = {shape.label for record in source.records for shape in record.annotation.shapes}
     add_classes(source.classes, map(SourceClass, sorted(used)))

@@ -176,7 +176,7 @@ def add_classes(classes: list[SourceClass], more: Iterable[SourceClass]) -> None
 def damage(error: Exception) -> str:
     """Says in short what an error means for an annotation that may hold anything."""
     if isinstance(error, UserMistake):
-        return str(error)
+        return abridged(str(error))
     if isinstance(error, OSError):
         return f'it cannot be read ({error.strerror or error})'
     if isinstance(error, KeyError):
@@ -190,10 +190,15 @@ def damage(error: Exception) -> str:
 def shortened(value: Any) -> str:
     """Writes any value in at most 60 characters."""
     try:
-        text = repr(value)
+        text = ' '.join(repr(value).split())
     except RecursionError:
         text = type(value).__name__
-    return text if len(text) <= 60 else f'{text[:57]}...'
+    return abridged(text, 60)
+
+
+def abridged(text: str, limit: int = 500) -> str:
+    """Cuts a text that an annotation may have made far too long."""
+    return text if len(text) <= limit else f'{text[: limit - 3]}...'
 
 
 def listed(values: Sequence[Any], limit: int = 5) -> str:
