@@ -151,7 +151,8 @@ def _records(
     records = []
     for image_id, annotations in by_image.items():
         if image_id not in images:
-            reason = f'{len(annotations)} annotations are of an image {image_id!r} without an entry'
+            named = f'an image {shortened(image_id)} without an entry'
+            reason = f'{len(annotations)} annotations are of {named}'
             source.failures.append(Failure(origin, reason))
     for image_id, image in images.items():
         what = f'{origin}: image {shortened(image_id)}'
