@@ -16,7 +16,7 @@ from segheads.mistakes import UserMistake
 
 from .geometry import check_near, points_of
 from .label_masks import LabelMask
-from .rasterising import Bitmap, Shape, Shapes, decode_runs
+from .rasterising import Bitmap, Shape, Shapes
 from .records import (
     Annotation,
     Failure,
@@ -30,6 +30,7 @@ from .records import (
     listed,
     shortened,
 )
+from .run_lengths import decode_runs, runs_of_text
 from .source_files import SPLITS, SourceFiles, split_of
 
 OBJECTS, PANOPTIC = 'COCO JSON', 'COCO panoptic JSON'
@@ -207,39 +208,11 @@ def _decode_polygons(polygons: list[np.ndarray], height: int, width: int) -> np.
 
 
 def _decode_counts(size: Any, counts: Any, height: int, width: int) -> np.ndarray:
-    """Decodes run lengths, as a list or as COCO's text.
-
-    pycocotools has a decoder, which reads beyond the end of damaged texts.
-    """
+    """Decodes run lengths, as a list or as COCO's text."""
     if list(size) != [height, width]:
         raise UserMistake(f'run lengths of the size {shortened(size)}, not of {height}x{width}')
-    runs = _runs_of_text(counts) if isinstance(counts, (str, bytes)) else counts
+    runs = runs_of_text(counts) if isinstance(counts, (str, bytes)) else counts
     return decode_runs(runs, width, height).T
-
-
-def _runs_of_text(text: str | bytes) -> list[int]:
-    """Reads COCO's text of run lengths.
-
-    Each character holds five bits of a number, the lowest first, and a sixth that says that there
-    are more. From the third number on it is the difference to the last but one.
-    """
-    data = text.encode('ascii', 'replace') if isinstance(text, str) else text
-    runs: list[int] = []
-    value = shift = 0
-    for character in data:
-        bits = character - 48
-        if not 0 <= bits < 64 or shift > 60:
-            raise UserMistake(f'{shortened(text)} are no run lengths')
-        value |= (bits & 0x1F) << shift
-        shift += 5
-        if not bits & 0x20:
-            if bits & 0x10:  # negative
-                value -= 1 << shift
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            value = shift = 0
-    if shift:
-        raise UserMistake(f'{shortened(text)} are no run lengths: it ends early')
-    return runs
 
 
 def _panoptic(

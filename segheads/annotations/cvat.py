@@ -15,7 +15,7 @@ import numpy as np
 from segheads.mistakes import UserMistake
 
 from .geometry import ellipse, points_of, rectangle, rotated
-from .rasterising import Bitmap, Dots, Line, Polygon, Shape, Shapes, decode_runs
+from .rasterising import Bitmap, Dots, Line, Polygon, Shape, Shapes
 from .records import (
     Failure,
     Record,
@@ -27,6 +27,7 @@ from .records import (
     damage,
     hex_color,
 )
+from .run_lengths import decode_runs
 from .source_files import SPLITS, SourceFiles, split_of
 
 FORMAT = 'CVAT for images XML'

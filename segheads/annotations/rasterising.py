@@ -12,10 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from segheads.mistakes import UserMistake
-
 from .geometry import check_near
-from .records import Labels, shortened
+from .records import Labels
 
 
 class Region(NamedTuple):
@@ -188,32 +186,6 @@ class Shapes:
             part = class_map[top : top + mask.shape[0], left : left + mask.shape[1]]
             part[mask] = class_id
         return class_map
-
-
-def decode_runs(counts: Sequence[int], height: int, width: int) -> np.ndarray:
-    """Decodes run lengths, which begin with pixels that do not belong to the shape.
-
-    Args:
-        counts (Sequence[int]): Lengths of the runs.
-        height (int): Height of what is encoded row by row.
-        width (int): Its width.
-
-    Returns:
-        numpy.ndarray: (height, width) in bool.
-
-    Raises:
-        UserMistake: If the lengths do not add up to height times width.
-    """
-    try:
-        runs = np.array(counts, dtype=np.int64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise UserMistake(f'{shortened(counts)} are no run lengths') from error
-    # By parts: the sum of large numbers may overflow.
-    if runs.ndim != 1 or (runs < 0).any() or (runs > height * width).any():
-        raise UserMistake(f'{shortened(counts)} are no run lengths of {width}x{height} pixels')
-    if runs.sum() != height * width:
-        raise UserMistake(f'run lengths add up to {runs.sum()} pixels, not to {width}x{height}')
-    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
 
 
 def fill(rings: Sequence[np.ndarray], height: int, width: int) -> Region:
