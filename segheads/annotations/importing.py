@@ -11,6 +11,7 @@ from pathlib import Path
 from segheads.data.scan import DatasetScan
 from segheads.mistakes import UserMistake
 
+from . import color_masks, pascal_voc
 from .class_table import ClassTable, make_table, read_choice
 from .contact_sheet import draw_contact_sheet
 from .rasterising import Shapes
@@ -21,6 +22,7 @@ from .splits import TEST, TRAIN, VAL, SplitRule, split
 from .writing import DatasetWriter, Written, name_files
 
 PEN = 10
+FORMATS_WITH_PALETTE = (color_masks.FORMAT, pascal_voc.FORMAT_OF_CVAT)
 CONTACT_SHEET = 'contact_sheet.jpg'
 
 
@@ -116,18 +118,18 @@ def import_annotations(
         classes = read_choice(Path(classes).expanduser())
     folders = Folders(*(p and Path(p).expanduser() for p in (images, masks, palette)))
     rule = SplitRule(val, test, group)
+    rule.check()
     files = SourceFiles(source, folders.images, leave_out=out, track=track)
     found = read_source(files, folders, format)
     tell(f'{source}: {found.format}, {len(found.records)} images, {len(found.classes)} classes')
+    if palette and found.format not in FORMATS_WITH_PALETTE:
+        raise UserMistake(f'--palette {palette} is for masks of colours, not for {found.format}')
     records = _usable(found, background)
     if not records:
         raise UserMistake(_nothing(source, found))
     table = make_table(found, classes, merge, background)
-    rule.check()
     labels = table.labels(smaller_on_top, line_width)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # Beside its place: a renaming puts a whole data set there, or nothing.
-    unfinished = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', dir=out.parent))
+    unfinished = _make_beside(out)
     try:
         writer = DatasetWriter(unfinished, table, labels)
         unplaced = _write_all(writer, files, records, found.failures)
@@ -160,6 +162,15 @@ def require_no_data(out: Path) -> None:
         raise UserMistake(f'--out {out} is a folder with files; name another, or remove it')
     if out.exists() and not out.is_dir():
         raise UserMistake(f'--out {out} is a file; name a folder that does not exist')
+
+
+def _make_beside(out: Path) -> Path:
+    """Makes a hidden folder, which a renaming puts into its place whole or not at all."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f'.{out.name}.', dir=out.parent))
+    except OSError as error:
+        raise UserMistake(f'--out {out} cannot be made: {error.strerror}') from error
 
 
 def _usable(found: Source, background: str | None) -> list[Record]:

@@ -123,6 +123,22 @@ def test_what_is_there_is_not_written_over(tmp_path):
         import_here(folder)
 
 
+def test_settings_that_do_not_fit(tmp_path):
+    folder = labelled(tmp_path / 'source')
+    (tmp_path / 'file').write_text('')
+    for settings, expected in (
+        (dict(palette=folder / 'x.txt'), 'is for masks of colours, not for LabelMe JSON'),
+        (dict(classes=folder / 'x.yaml'), 'x.yaml cannot be read: No such file'),
+        (dict(images=folder / 'x'), 'is no folder'),
+        (dict(group='('), 'is no regular expression'),
+    ):
+        with pytest.raises(UserMistake, match=expected):
+            import_here(folder, **settings)
+    for out, expected in (('file', 'is a file'), ('file/data', 'cannot be made')):
+        with pytest.raises(UserMistake, match=expected):
+            importing.import_annotations(folder, tmp_path / out)
+
+
 @pytest.mark.parametrize('part', ['draw_contact_sheet', 'DatasetWriter'])
 def test_an_import_that_fails_leaves_nothing(tmp_path, monkeypatch, part):
     folder = labelled(tmp_path / 'source')
