@@ -86,6 +86,7 @@ def make_table(
         new = new_names[each.name]
         if new is not None:
             colors[new] = colors.get(new) or each.color
+    order = [new_names.get(name, name) for name in order]
     colors = {name: colors[name] for name in order if name in colors} if order else colors
     if background is not None:
         background = class_name(background)

@@ -14,21 +14,24 @@ import numpy as np
 
 from segheads.mistakes import UserMistake
 
+from .geometry import check_near, points_of
 from .label_masks import LabelMask
-from .rasterising import Bitmap, Shape, Shapes, check_near, decode_runs, points_of
+from .rasterising import Bitmap, Shape, Shapes
 from .records import (
     Annotation,
     Failure,
     Record,
     Source,
     SourceClass,
+    abridged,
     add_classes,
     class_name,
     damage,
     listed,
     shortened,
 )
-from .source_files import SPLITS, SourceFiles, read_json, split_of
+from .run_lengths import decode_runs, runs_of_text
+from .source_files import SPLITS, SourceFiles, split_of
 
 OBJECTS, PANOPTIC = 'COCO JSON', 'COCO panoptic JSON'
 UNCOVERED = 0  # the segment of pixels that belong to none
@@ -72,9 +75,10 @@ def read_coco(files: SourceFiles, contents: Mapping[Path, Any]) -> Source:
     contents = areas or contents
     kinds = {is_panoptic(content) for content in contents.values()}
     if len(kinds) > 1:
+        names = listed([*map(files.relative, contents)])
         raise UserMistake(
-            f'{files.root} holds panoptic and other COCO files, {listed([*map(files.relative, contents)])}; '
-            'give the one to import as SOURCE'
+            f'{files.root} holds panoptic and other COCO files, {names}; give the one to import as '
+            'SOURCE'
         )
     panoptic = kinds == {True}
     if not panoptic:
@@ -148,13 +152,15 @@ def _records(
     records = []
     for image_id, annotations in by_image.items():
         if image_id not in images:
-            reason = f'{len(annotations)} annotations are of an image {image_id!r} without an entry'
+            named = f'an image {shortened(image_id)} without an entry'
+            reason = f'{len(annotations)} annotations are of {named}'
             source.failures.append(Failure(origin, reason))
     for image_id, image in images.items():
         what = f'{origin}: image {shortened(image_id)}'
         try:
-            what = str(image['file_name'])
-            file = files.find_image(what, path)
+            file_name = str(image['file_name'])
+            what = abridged(file_name)
+            file = files.find_image(file_name, path)
             if is_panoptic(content):
                 annotation = _panoptic(by_image[image_id], names, path, file)
             else:
@@ -196,44 +202,17 @@ def _decode_polygons(polygons: list[np.ndarray], height: int, width: int) -> np.
         for points in polygons:
             check_near(points, height, width)
         flat = [points.ravel().tolist() for points in polygons]
-        mask = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(flat, height, width))) > 0
+        merged = coco_mask.merge(coco_mask.frPyObjects(flat, height, width))
+        mask = _decode_counts(merged['size'], merged['counts'], height, width)
     return mask
 
 
 def _decode_counts(size: Any, counts: Any, height: int, width: int) -> np.ndarray:
-    """Decodes run lengths, as a list or as COCO's text.
-
-    pycocotools has a decoder, which reads beyond the end of damaged texts.
-    """
+    """Decodes run lengths, as a list or as COCO's text."""
     if list(size) != [height, width]:
         raise UserMistake(f'run lengths of the size {shortened(size)}, not of {height}x{width}')
-    runs = _runs_of_text(counts) if isinstance(counts, (str, bytes)) else counts
+    runs = runs_of_text(counts) if isinstance(counts, (str, bytes)) else counts
     return decode_runs(runs, width, height).T
-
-
-def _runs_of_text(text: str | bytes) -> list[int]:
-    """Reads COCO's text of run lengths.
-
-    Each character holds five bits of a number, the lowest first, and a sixth that says that there
-    are more. From the third number on it is the difference to the last but one.
-    """
-    data = text.encode('ascii', 'replace') if isinstance(text, str) else text
-    runs: list[int] = []
-    value = shift = 0
-    for character in data:
-        bits = character - 48
-        if not 0 <= bits < 64 or shift > 60:
-            raise UserMistake(f'{shortened(text)} are no run lengths')
-        value |= (bits & 0x1F) << shift
-        shift += 5
-        if not bits & 0x20:
-            if bits & 0x10:  # negative
-                value -= 1 << shift
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            value = shift = 0
-    if shift:
-        raise UserMistake(f'{shortened(text)} are no run lengths: it ends early')
-    return runs
 
 
 def _panoptic(

@@ -14,28 +14,20 @@ import numpy as np
 
 from segheads.mistakes import UserMistake
 
-from .rasterising import (
-    Bitmap,
-    Line,
-    Polygon,
-    Shape,
-    Shapes,
-    decode_runs,
-    ellipse,
-    points_of,
-    rectangle,
-    rotated,
-)
+from .geometry import ellipse, points_of, rectangle, rotated
+from .rasterising import Bitmap, Dots, Line, Polygon, Shape, Shapes
 from .records import (
     Failure,
     Record,
     Source,
     SourceClass,
+    abridged,
     add_classes,
     class_name,
     damage,
     hex_color,
 )
+from .run_lengths import decode_runs
 from .source_files import SPLITS, SourceFiles, split_of
 
 FORMAT = 'CVAT for images XML'
@@ -87,7 +79,7 @@ def read_cvat(files: SourceFiles, paths: list[Path]) -> Source:
             try:
                 source.records.append(_record(image, files, path))
             except Exception as error:  # anything may be in the file
-                what = image.get('name') or f'{origin}: an image without a name'
+                what = abridged(image.get('name') or '') or f'{origin}: an image without a name'
                 source.failures.append(Failure(what, damage(error)))
     used = {shape.label for record in source.records for shape in record.annotation.shapes}
     add_classes(source.classes, map(SourceClass, sorted(used)))
@@ -122,7 +114,9 @@ def _shape(element: Element) -> Shape:
         counts = [int(count) for count in element.get('rle').split(',')]
         decode = partial(_decode, counts, height, width)
         return Bitmap(label=label, layer=layer, decode=decode, top=top, left=left)
-    if element.tag in ('polyline', 'points'):
+    if element.tag == 'points':
+        return Dots(label=label, layer=layer, points=_points(element))
+    if element.tag == 'polyline':
         return Line(label=label, layer=layer, points=_points(element))
     if element.tag == 'polygon':
         return Polygon(label=label, layer=layer, points=_points(element))

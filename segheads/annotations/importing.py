@@ -6,12 +6,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from segheads.data.scan import DatasetScan
 from segheads.mistakes import UserMistake
 
+from . import color_masks, pascal_voc
 from .class_table import ClassTable, make_table, read_choice
 from .contact_sheet import draw_contact_sheet
 from .rasterising import Shapes
@@ -19,9 +19,10 @@ from .recognition import Folders, read_source
 from .records import Failure, Record, Source
 from .source_files import SourceFiles, Track
 from .splits import TEST, TRAIN, VAL, SplitRule, split
-from .writing import IMAGES, MASKS, DatasetWriter, Written, name_files
+from .writing import DatasetWriter, Written, name_files
 
 PEN = 10
+FORMATS_WITH_PALETTE = (color_masks.FORMAT, pascal_voc.FORMAT_OF_CVAT)
 CONTACT_SHEET = 'contact_sheet.jpg'
 
 
@@ -117,23 +118,26 @@ def import_annotations(
         classes = read_choice(Path(classes).expanduser())
     folders = Folders(*(p and Path(p).expanduser() for p in (images, masks, palette)))
     rule = SplitRule(val, test, group)
+    rule.check()
     files = SourceFiles(source, folders.images, leave_out=out, track=track)
     found = read_source(files, folders, format)
     tell(f'{source}: {found.format}, {len(found.records)} images, {len(found.classes)} classes')
+    if palette and found.format not in FORMATS_WITH_PALETTE:
+        raise UserMistake(f'--palette {palette} is for masks of colours, not for {found.format}')
     records = _usable(found, background)
     if not records:
         raise UserMistake(_nothing(source, found))
     table = make_table(found, classes, merge, background)
-    splits = split(records, rule)
     labels = table.labels(smaller_on_top, line_width)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # Beside its place: a renaming puts a whole data set there, or nothing.
-    unfinished = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', dir=out.parent))
+    unfinished = _make_beside(out)
     try:
         writer = DatasetWriter(unfinished, table, labels)
-        written = _write_all(writer, files, records, splits.of, found.failures)
-        if not written:
+        unplaced = _write_all(writer, files, records, found.failures)
+        if not unplaced:
             raise UserMistake(_nothing(source, found))
+        # Drawn from what was written: damaged images may not be all that there is to train on.
+        splits = split([record for record, _ in unplaced], rule)
+        written = [writer.place(pair, splits.of[record.name]) for record, pair in unplaced]
         drawn_by = dict(by=splits.by, val=val, test=test, group=group)
         path = dict(format=found.format, path=str(source.resolve()))
         writer.write_description(written, path, drawn_by)
@@ -160,6 +164,15 @@ def require_no_data(out: Path) -> None:
         raise UserMistake(f'--out {out} is a file; name a folder that does not exist')
 
 
+def _make_beside(out: Path) -> Path:
+    """Makes a hidden folder, which a renaming puts into its place whole or not at all."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f'.{out.name}.', dir=out.parent))
+    except OSError as error:
+        raise UserMistake(f'--out {out} cannot be made: {error.strerror}') from error
+
+
 def _usable(found: Source, background: str | None) -> list[Record]:
     """Leaves out images of which nothing would be learnt, and those that come twice."""
     records: dict[str, Record] = {}
@@ -183,23 +196,20 @@ def _usable(found: Source, background: str | None) -> list[Record]:
 
 
 def _write_all(
-    writer: DatasetWriter,
-    files: SourceFiles,
-    records: Sequence[Record],
-    splits: Mapping[str, str],
-    failures: list[Failure],
-) -> list[Written]:
-    for name in set(splits.values()):
-        for kind in (IMAGES, MASKS):
-            (writer.folder / kind / name).mkdir(parents=True, exist_ok=True)
+    writer: DatasetWriter, files: SourceFiles, records: Sequence[Record], failures: list[Failure]
+) -> list[tuple[Record, Written]]:
     names = name_files(records)
 
     def write(record: Record) -> Written | Failure:
-        return writer.write(record, names[record.name], splits[record.name])
+        return writer.write(record, names[record.name])
 
     written = []
-    for result in files.in_parallel(write, records, 'writing'):
-        (written if isinstance(result, Written) else failures).append(result)
+    results = files.in_parallel(write, records, 'writing')
+    for record, result in zip(records, results, strict=True):
+        if isinstance(result, Written):
+            written.append((record, result))
+        else:
+            failures.append(result)
     return written
 
 

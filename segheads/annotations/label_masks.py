@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from segheads.data.mask_files import without_pixel_limit
 from segheads.mistakes import UserMistake
 
 from .records import Color, Labels, listed
@@ -29,6 +30,15 @@ class LabelMask:
     names: Mapping[int, str | None]
     is_color: bool = False
     uncovered: frozenset[int] = frozenset()
+
+    def size(self) -> tuple[int, int]:
+        """Returns height and width of the file.
+
+        Raises:
+            UserMistake: If it cannot be read.
+        """
+        width, height = open_mask(self.path).size
+        return height, width
 
     def paint(self, height: int, width: int, labels: Labels) -> np.ndarray:
         """Replaces values by class ids.
@@ -124,12 +134,21 @@ def open_mask(path: Path) -> Image.Image:
         UserMistake: If it cannot be read.
     """
     try:
-        with Image.open(path) as image:
-            image.load()
-            return image
+        try:
+            return _decoded(path)
+        except Image.DecompressionBombError:
+            # Its image, which OpenCV reads, may have as many pixels.
+            with without_pixel_limit():
+                return _decoded(path)
     except Exception as error:  # a damaged file makes a decoder raise anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserMistake(f'its mask {path.name} cannot be read ({reason[:120]})') from error
+
+
+def _decoded(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        image.load()
+        return image
 
 
 def distinct(values: np.ndarray) -> list[int]:

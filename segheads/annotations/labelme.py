@@ -17,7 +17,8 @@ from PIL import Image
 
 from segheads.mistakes import UserMistake, near_matches
 
-from .rasterising import Bitmap, Line, Polygon, Shape, Shapes, ellipse, points_of, rectangle
+from .geometry import ellipse, points_of, rectangle
+from .rasterising import Bitmap, Dots, Line, Polygon, Shape, Shapes
 from .records import EmbeddedImage, Failure, Record, Source, SourceClass, class_name, damage
 from .source_files import SourceFiles, read_json, split_of
 
@@ -74,8 +75,10 @@ def _shape(shape: Mapping[str, Any]) -> Shape:
     points = points_of(shape['points'])
     if kind == 'polygon':
         return Polygon(label=label, points=points, names_pixels=True)
-    if kind in ('line', 'linestrip', 'point', 'points'):
+    if kind in ('line', 'linestrip'):
         return Line(label=label, points=points)
+    if kind in ('point', 'points'):
+        return Dots(label=label, points=points)
     if kind not in KINDS:
         near = near_matches(str(kind), KINDS)
         raise UserMistake(f'a shape is a {kind!r}, which has no pixels known here{near}')

@@ -67,7 +67,8 @@ def find_pairs(files: SourceFiles, images: Path | None, masks: Path | None) -> P
     """Pairs images with masks by names and folders.
 
     ``images/a.jpg`` goes with ``masks/a.png``, ``train/images/a.jpg`` with ``train/masks/a.png``,
-    ``a.jpg`` with ``a_mask.png``, ``images/a.jpg`` with ``masks/car/a.png`` for the class car.
+    ``a.jpg`` with ``a_mask.png``; for the class car ``images/a.jpg`` goes with ``masks/car/a.png``,
+    ``masks/a/car.png`` or ``masks/a_car.png``.
 
     Args:
         files (SourceFiles): The source.
@@ -86,10 +87,9 @@ def find_pairs(files: SourceFiles, images: Path | None, masks: Path | None) -> P
             photographs.setdefault(_key(file.relative_to(images), False), file)
         elif not (masks and images):
             path = PurePosixPath(files.relative(file))
-            is_mask = not masks and _looks_like_mask(path)
-            if is_mask:
+            if images or not masks and _looks_like_mask(path):
                 candidates.append((file, _key(path, True)))
-            elif not images:
+            else:
                 photographs.setdefault(_key(path, False), file)
     by_stem = defaultdict(list)
     for key in photographs:
@@ -97,12 +97,9 @@ def find_pairs(files: SourceFiles, images: Path | None, masks: Path | None) -> P
     found: dict[tuple[str, ...], dict[str | None, Path]] = defaultdict(dict)
     without_image = []
     for mask, key in candidates:
-        for partner, name in _partners(key, mask):
-            if partner in photographs:
-                break
-        else:
-            same = by_stem[key[-1]]
-            partner, name = same[0] if len(same) == 1 else None, None
+        fitting = (each for each in _partners(key, mask) if each[0] in photographs)
+        same = by_stem[key[-1]]
+        partner, name = next(fitting, (same[0] if len(same) == 1 else None, None))
         if partner is None:
             without_image.append(mask)
         else:
@@ -161,8 +158,12 @@ def _key(path: Path | PurePosixPath, is_mask: bool) -> tuple[str, ...]:
 
 
 def _partners(key: tuple[str, ...], mask: Path) -> Iterator[tuple[tuple[str, ...], str | None]]:
-    """Yields keys that the image of a mask may have, with the class if a folder names it."""
+    """Yields keys that the image of a mask may have, with the class if the path names it."""
     yield key, None
     for index in reversed(range(len(key) - 1)):
         name = next(part for part in reversed(mask.parts) if part.lower() == key[index])
         yield (*key[:index], *key[index + 1 :]), name
+    if len(key) > 1:
+        yield key[:-1], mask.stem
+    for separator in re.finditer('[_-]', key[-1]):
+        yield (*key[:-1], key[-1][: separator.start()]), mask.stem[separator.end() :]

@@ -66,6 +66,11 @@ def read_palette(path: Path) -> list[SourceClass]:
         raise UserMistake(f'{path} is no palette: {error}') from error
     if not classes:
         raise UserMistake(f'{path} is no palette: it has no colour')
+    named: dict[Color | None, str] = {}
+    for each in classes:
+        other = named.setdefault(each.color, each.name)
+        if other != each.name:
+            raise UserMistake(f'{path} gives {other!r} and {each.name!r} the same colour')
     return classes
 
 

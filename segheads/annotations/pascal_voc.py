@@ -1,8 +1,8 @@
 """The layout of Pascal VOC, which CVAT and LabelMe's converter export too.
 
 Masks lie in ``SegmentationClass`` and are named as images in ``JPEGImages``; lists of names in
-``ImageSets/Segmentation`` are the splits. Colours count where a ``labelmap.txt`` says what they mean,
-else palette indices, whose names are in ``class_names.txt`` or those of Pascal VOC itself.
+``ImageSets/Segmentation`` are the splits. Colours count where a ``labelmap.txt`` says what they
+mean, else palette indices, whose names are in ``class_names.txt`` or those of Pascal VOC itself.
 """
 
 from collections.abc import Mapping

@@ -7,18 +7,13 @@ well, and so do their shapes here.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import cv2
 import numpy as np
+from PIL import Image, ImageDraw
 
-from segheads.mistakes import UserMistake
-
-from .records import Labels, shortened
-
-# Points further away than this many sizes of the image come from damaged files.
-FARTHEST = 10
-CORNERS_OF_A_CIRCLE = 256
+from .geometry import check_near
+from .records import Labels
 
 
 class Region(NamedTuple):
@@ -81,18 +76,21 @@ class Polygon(Shape):
 
     def region(self, height: int, width: int, pen: int) -> Region:
         """Fills the outline."""
-        rings = [checkcheck_near(ring, height, width) for ring in (self.points, *self.holes)]
+        rings = [check_near(ring, height, width) for ring in (self.points, *self.holes)]
         if not self.names_pixels:
             return fill(rings, height, width)
-        canvas = np.zeros((height, width), np.uint8)
-        for index, ring in enumerate(rings):
-            cv2.fillPoly(canvas, [np.floor(ring).astype(np.int32)], int(index == 0))
-        return cropped(canvas)
+        canvas = Image.new('L', (width, height))
+        for index, ring in enumerate(ring for ring in rings if len(ring)):
+            inside = int(index == 0)
+            # Pillow takes no polygon of a single corner.
+            corners = list(map(tuple, ring if len(ring) > 1 else [*ring, *ring]))
+            ImageDraw.Draw(canvas).polygon(corners, fill=inside, outline=inside)
+        return cropped(np.asarray(canvas))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line(Shape):
-    """A line through points, as thick as the pen; a single point is a dot.
+    """A line through points, as thick as the pen.
 
     Attributes:
         points (numpy.ndarray): Its points, (N, 2) as x and y.
@@ -102,12 +100,30 @@ class Line(Shape):
 
     def region(self, height: int, width: int, pen: int) -> Region:
         """Draws the line."""
-        points = np.floor(check_near(self.points, height, width)).astype(np.int32)
-        canvas = np.zeros((height, width), np.uint8)
-        cv2.polylines(canvas, [points], isClosed=False, color=1, thickness=pen)
-        if len(points) == 1:
-            cv2.circle(canvas, points[0].tolist(), pen // 2, 1, thickness=cv2.FILLED)
-        return cropped(canvas)
+        points = list(map(tuple, check_near(self.points, height, width)))
+        canvas = Image.new('L', (width, height))
+        ImageDraw.Draw(canvas).line(points, fill=1, width=pen)
+        return cropped(np.asarray(canvas))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dots(Shape):
+    """Points, each a dot as wide as the pen.
+
+    Attributes:
+        points (numpy.ndarray): The points, (N, 2) as x and y.
+    """
+
+    points: np.ndarray
+
+    def region(self, height: int, width: int, pen: int) -> Region:
+        """Draws the dots."""
+        canvas, radius = Image.new('L', (width, height)), (pen - 1) / 2
+        for x, y in check_near(self.points, height, width):
+            box = x - radius, y - radius, x + radius, y + radius
+            ImageDraw.Draw(canvas).ellipse(box, fill=1)
+            ImageDraw.Draw(canvas).point((x, y), fill=1)  # no ellipse is as small as one pixel
+        return cropped(np.asarray(canvas))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +158,9 @@ class Shapes:
 
     shapes: Sequence[Shape] = field(default_factory=list)
 
+    def size(self) -> None:
+        """Shapes have no size of their own."""
+
     def paint(self, height: int, width: int, labels: Labels) -> np.ndarray:
         """Paints the shapes in their order, or the smaller over the larger.
 
@@ -167,76 +186,6 @@ class Shapes:
             part = class_map[top : top + mask.shape[0], left : left + mask.shape[1]]
             part[mask] = class_id
         return class_map
-
-
-def points_of(value: Any) -> np.ndarray:
-    """Reads a list of points.
-
-    Args:
-        value (Any): What the annotation has for it: pairs of x and y.
-
-    Returns:
-        numpy.ndarray: (N, 2) in float64.
-
-    Raises:
-        UserMistake: If it is none, or has numbers that are not finite.
-    """
-    try:
-        points = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise UserMistake(f'{shortened(value)} is no list of points') from error
-    if points.size == 0:
-        return np.zeros((0, 2))
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise UserMistake(f'{shortened(value)} is no list of points')
-    if not np.isfinite(points).all():
-        raise UserMistake('a coordinate is not a finite number')
-    return points
-
-
-def rectangle(left: float, top: float, right: float, bottom: float) -> np.ndarray:
-    """Returns the corners of a rectangle, (4, 2)."""
-    return points_of([[left, top], [right, top], [right, bottom], [left, bottom]])
-
-
-def ellipse(x: float, y: float, radius_x: float, radius_y: float) -> np.ndarray:
-    """Returns corners along an ellipse."""
-    angles = np.linspace(0, 2 * np.pi, CORNERS_OF_A_CIRCLE, endpoint=False)
-    return points_of(np.stack([x + radius_x * np.cos(angles), y + radius_y * np.sin(angles)], 1))
-
-
-def rotated(points: np.ndarray, degrees: float) -> np.ndarray:
-    """Turns points around the middle of what they enclose, clockwise as images are shown."""
-    middle = (points.min(axis=0) + points.max(axis=0)) / 2
-    angle = np.deg2rad(degrees)
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return (points - middle) @ turn + middle
-
-
-def decode_runs(counts: Sequence[int], height: int, width: int) -> np.ndarray:
-    """Decodes run lengths, which begin with pixels that do not belong to the shape.
-
-    Args:
-        counts (Sequence[int]): Lengths of the runs.
-        height (int): Height of what is encoded row by row.
-        width (int): Its width.
-
-    Returns:
-        numpy.ndarray: (height, width) in bool.
-
-    Raises:
-        UserMistake: If the lengths do not add up to height times width.
-    """
-    try:
-        runs = np.array(counts, dtype=np.int64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise UserMistake(f'{shortened(counts)} are no run lengths') from error
-    # By parts: the sum of large numbers may overflow.
-    if runs.ndim != 1 or (runs < 0).any() or (runs > height * width).any():
-        raise UserMistake(f'{shortened(counts)} are no run lengths of {width}x{height} pixels')
-    if runs.sum() != height * width:
-        raise UserMistake(f'run lengths add up to {runs.sum()} pixels, not to {width}x{height}')
-    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
 
 
 def fill(rings: Sequence[np.ndarray], height: int, width: int) -> Region:
@@ -278,16 +227,3 @@ def cropped(canvas: np.ndarray) -> Region:
         return Region(0, 0, np.zeros((0, 0), bool))
     top, left = int(rows[0]), int(columns[0])
     return Region(top, left, canvas[top : rows[-1] + 1, left : columns[-1] + 1] != 0)
-
-
-def check_near(points: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Returns points, unless one is so far away that it can only be an error.
-
-    Raises:
-        UserMistake: If it is.
-    """
-    limit = FARTHEST * max(height, width)
-    if len(points) and np.abs(points).max() > limit:
-        x, y = points[np.abs(points).max(axis=1).argmax()]
-        raise UserMistake(f'the point ({x:g}, {y:g}) is far outside of its {width}x{height} image')
-    return points

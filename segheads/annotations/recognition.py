@@ -7,8 +7,17 @@ from pathlib import Path
 
 from segheads.mistakes import UserMistake, near_matches
 
-from . import binary_masks, coco, color_masks, cvat, grey_masks, labelme, pascal_voc, roboflow
-from . import supervisely
+from . import (
+    binary_masks,
+    coco,
+    color_masks,
+    cvat,
+    grey_masks,
+    labelme,
+    pascal_voc,
+    roboflow,
+    supervisely,
+)
 from .mask_pairs import find_pairs
 from .mask_survey import survey
 from .palettes import find_names, find_palette
@@ -63,8 +72,8 @@ def read_source(files: SourceFiles, folders: Folders, format: str | None = None)
     raise UserMistake(
         f'{files.root if len(files.files) > 1 else files.files[0]} {expected}: it holds '
         f'{len(files.images)} images and {len(files.with_suffix(".json"))} JSON and '
-        f'{len(files.with_suffix(".xml"))} XML files; see docs/import.md for what is recognised, '
-        'and name folders by --images and --masks'
+        f'{len(files.with_suffix(".xml"))} XML files; docs/annotations.md says what is '
+        'recognised; --images and --masks name folders'
     )
 
 

@@ -49,6 +49,9 @@ class Labels:
 class Annotation(Protocol):
     """What a source says about one image."""
 
+    def size(self) -> tuple[int, int] | None:
+        """Returns height and width if it has any, as a mask file does."""
+
     def paint(self, height: int, width: int, labels: Labels) -> np.ndarray:
         """Returns the class map, (height, width).
 
@@ -173,7 +176,7 @@ def add_classes(classes: list[SourceClass], more: Iterable[SourceClass]) -> None
 def damage(error: Exception) -> str:
     """Says in short what an error means for an annotation that may hold anything."""
     if isinstance(error, UserMistake):
-        return str(error)
+        return abridged(str(error))
     if isinstance(error, OSError):
         return f'it cannot be read ({error.strerror or error})'
     if isinstance(error, KeyError):
@@ -187,10 +190,15 @@ def damage(error: Exception) -> str:
 def shortened(value: Any) -> str:
     """Writes any value in at most 60 characters."""
     try:
-        text = repr(value)
+        text = ' '.join(repr(value).split())
     except RecursionError:
         text = type(value).__name__
-    return text if len(text) <= 60 else f'{text[:57]}...'
+    return abridged(text, 60)
+
+
+def abridged(text: str, limit: int = 500) -> str:
+    """Cuts a text that an annotation may have made far too long."""
+    return text if len(text) <= limit else f'{text[: limit - 3]}...'
 
 
 def listed(values: Sequence[Any], limit: int = 5) -> str:

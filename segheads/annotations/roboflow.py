@@ -1,4 +1,4 @@
-"""Roboflow's semantic masks: ``a.jpg`` with ``a_mask.png`` beside it, values in ``_classes.csv``."""
+"""Roboflow's semantic masks: ``a_mask.png`` beside ``a.jpg``, values in ``_classes.csv``."""
 
 import csv
 from pathlib import Path

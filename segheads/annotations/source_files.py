@@ -213,8 +213,10 @@ def read_text(path: Path) -> str:
     """
     try:
         return path.read_bytes().decode('utf-8-sig')
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserMistake(f'{path} cannot be read as text in UTF-8') from error
+    except OSError as error:
+        raise UserMistake(f'{path} cannot be read: {error.strerror}') from error
+    except UnicodeDecodeError as error:
+        raise UserMistake(f'{path} is no text in UTF-8') from error
 
 
 def _walk(folder: Path, leave_out: Path | None = None) -> Iterator[Path]:

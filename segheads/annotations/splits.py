@@ -28,6 +28,24 @@ class SplitRule:
     test: float = 0.0
     group: str | None = None
 
+    def check(self) -> None:
+        """Checks what can be checked without images.
+
+        Raises:
+            UserMistake: If the rule is none.
+        """
+        if not (0 <= self.val and 0 <= self.test and self.val + self.test < 1):
+            raise UserMistake(
+                f'--val {self.val:g} and --test {self.test:g} leave no image to train on; their '
+                'sum must be below 1'
+            )
+        try:
+            re.compile(self.group or '')
+        except re.error as error:
+            raise UserMistake(
+                f'--group {self.group!r} is no regular expression: {error}'
+            ) from error
+
 
 class Split(NamedTuple):
     """A split.
@@ -51,22 +69,17 @@ def split(records: Sequence[Record], rule: SplitRule) -> Split:
 
     Args:
         records (Sequence[Record]): The images.
-        rule (SplitRule): How to draw.
+        rule (SplitRule): How to draw, checked.
 
     Returns:
         Split: The split.
 
     Raises:
-        UserMistake: If the rule is none.
+        UserMistake: If the regular expression is found in no name.
     """
-    if not (0 <= rule.val and 0 <= rule.test and rule.val + rule.test < 1):
-        raise UserMistake(
-            f'--val {rule.val:g} and --test {rule.test:g} leave no image to train on; their sum '
-            'must be below 1'
-        )
     if {TRAIN, VAL} <= {record.split for record in records}:
         return Split('source', {r.name: r.split or TRAIN for r in records}, [])
-    fixed = {r.name: r.split for r in records if r.split == TEST or (r.split == VAL)}
+    fixed = {r.name: r.split for r in records if r.split in (TEST, VAL)}
     if len(fixed) == len(records):  # all are of one split, which says nothing
         fixed = {}
     drawn = [record.name for record in records if record.name not in fixed]
@@ -86,16 +99,16 @@ def split(records: Sequence[Record], rule: SplitRule) -> Split:
     if in_order and TRAIN not in splits.values():
         splits[in_order[-1]] = TRAIN
     of = {name: splits[group] for group, names in groups.items() for name in names}
-    return Split('hash', {**fixed, **of}, notes)
+    of |= fixed
+    if rule.val and VAL not in of.values():
+        notes.append('no image is for validation: all are one group, or there is only one')
+    return Split('hash', of, notes)
 
 
 def _groups(names: Sequence[str], rule: SplitRule) -> tuple[dict[str, list[str]], list[str]]:
     if rule.group is None:
         return {name: [name] for name in names}, []
-    try:
-        pattern = re.compile(rule.group)
-    except re.error as error:
-        raise UserMistake(f'--group {rule.group!r} is no regular expression: {error}') from error
+    pattern = re.compile(rule.group)
     groups: dict[str, list[str]] = {}
     alone = 0
     for name in names:

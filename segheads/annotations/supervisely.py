@@ -17,7 +17,8 @@ from PIL import Image
 
 from segheads.mistakes import UserMistake, near_matches
 
-from .rasterising import Bitmap, Line, Polygon, Shape, Shapes, points_of, rectangle
+from .geometry import points_of, rectangle
+from .rasterising import Bitmap, Dots, Line, Polygon, Shape, Shapes
 from .records import (
     Failure,
     Record,
@@ -101,8 +102,10 @@ def _shape(shape: Mapping[str, Any], names: set[str]) -> Shape:
         near = near_matches(str(kind), KINDS)
         raise UserMistake(f'a shape is a {kind!r}, which has no pixels known here{near}')
     points = points_of(shape['points']['exterior'])
-    if kind in ('line', 'polyline', 'point'):
+    if kind in ('line', 'polyline'):
         return Line(label=label, points=points)
+    if kind == 'point':
+        return Dots(label=label, points=points)
     if kind == 'rectangle':
         if len(points) != 2:
             raise UserMistake(f'a rectangle has {len(points)} points, not 2')

@@ -1,5 +1,6 @@
 """The folder that training reads: images, masks of class ids, and what is known of them."""
 
+import errno
 import json
 import os
 from collections import Counter
@@ -21,6 +22,7 @@ from .records import EmbeddedImage, Failure, Labels, Record, damage
 
 IMAGES, MASKS = 'images', 'annotations'
 IGNORED_COLOR = (224, 224, 192)  # as Pascal VOC has it
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Written(NamedTuple):
@@ -30,7 +32,7 @@ class Written(NamedTuple):
         image (str): Path of the image in the data set.
         mask (str): Path of the mask in the data set.
         origin (str): Path of the annotation in the source.
-        split (str): 'train', 'val' or 'test'.
+        split (str): 'train', 'val' or 'test'; empty as long as it is not drawn.
         pixels (Counter): Pixels of each label.
     """
 
@@ -54,26 +56,27 @@ class DatasetWriter:
         self.folder = folder
         self.table = table
         self.labels = labels
+        for kind in (IMAGES, MASKS):
+            (folder / kind).mkdir()
         self._pipeline = ImagePipeline([])
         colors = np.full((256, 3), IGNORED_COLOR, np.uint8)
         colors[: min(len(table.classes), 256)] = [each.color for each in table.classes[:256]]
         self._palette = colors.tobytes()
 
-    def write(self, record: Record, name: str, split: str) -> Written | Failure:
+    def write(self, record: Record, name: str) -> Written | Failure:
         """Writes an image and its mask, or neither.
 
         Args:
             record (Record): The image.
             name (str): Its file name in the data set, without a suffix.
-            split (str): 'train', 'val' or 'test'.
 
         Returns:
-            Written | Failure: What was written, or why nothing was.
+            Written | Failure: What was written, not yet in a split, or why nothing was.
         """
         embedded = isinstance(record.image, EmbeddedImage)
         suffix = PurePosixPath(record.image.name).suffix
-        image = self.folder / IMAGES / split / f'{name}{suffix}'
-        mask = self.folder / MASKS / split / f'{name}.png'
+        image = self.folder / IMAGES / f'{name}{suffix}'
+        mask = self.folder / MASKS / f'{name}.png'
         try:
             if embedded:
                 image.write_bytes(record.image.read())
@@ -85,14 +88,32 @@ class DatasetWriter:
             for path in (image, mask):
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
-            if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            if getattr(error, 'errno', None) in DISK_FULL:
                 raise
             reason = damage(error).replace(str(image), record.name)
             return Failure(record.name, reason)
         values, counts = np.unique(class_map, return_counts=True)
         pixels = Counter(dict(zip(values.tolist(), counts.tolist(), strict=True)))
         paths = (path.relative_to(self.folder).as_posix() for path in (image, mask))
-        return Written(*paths, record.origin, split, pixels)
+        return Written(*paths, record.origin, '', pixels)
+
+    def place(self, pair: Written, split: str) -> Written:
+        """Moves an image and its mask into the folders of their split.
+
+        Args:
+            pair (Written): What :meth:`write` returned.
+            split (str): 'train', 'val' or 'test'.
+
+        Returns:
+            Written: The same, with its new paths.
+        """
+        paths = []
+        for path in map(PurePosixPath, (pair.image, pair.mask)):
+            target = path.parent / split / path.name
+            (self.folder / target.parent).mkdir(exist_ok=True)
+            (self.folder / path).rename(self.folder / target)
+            paths.append(target.as_posix())
+        return Written(*paths, pair.origin, split, pair.pixels)
 
     def paint(self, record: Record, image: Path) -> np.ndarray:
         """Paints the mask of an image as training sees the image.
@@ -112,7 +133,7 @@ class DatasetWriter:
             UserMistake: If the image cannot be read, or the annotation is for another size.
         """
         upright = self._pipeline.read(str(image))['img'].shape[:2]
-        size = record.size or getattr(record.annotation, 'size', lambda: None)() or upright
+        size = record.size or record.annotation.size() or upright
         if size == upright:
             return record.annotation.paint(*upright, self.labels)
         orientation = orientation_of(image)

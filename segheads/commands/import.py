@@ -101,7 +101,7 @@ def run(options: argparse.Namespace) -> None:
         test=options.test,
         group=options.group,
         track=lambda items, total, what: track(
-            items, what, total=total, console=errors, transient=True
+            items, what, total, console=errors, transient=True, disable=not errors.is_terminal
         ),
         tell=tell,
     )
