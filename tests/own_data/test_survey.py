@@ -86,6 +86,15 @@ def test_folders_that_are_none(tmp_path):
     assert 'has the name of an image' in sentence(survey_data, tmp_path / 'b')
 
 
+def test_folders_of_masks_with_longer_names(tmp_path):
+    """``train_masks`` is a folder of masks, whose names may still be others."""
+    write_pairs(tmp_path / 'images', tmp_path / 'train_masks', 3)
+    assert survey_data(tmp_path).count('train') == 2
+    for mask in (tmp_path / 'train_masks').iterdir():
+        mask.rename(mask.with_name(f'other{mask.name}'))
+    assert 'has the name of an image' in sentence(survey_data, tmp_path)
+
+
 @pytest.mark.parametrize(
     ('labels', 'told'),
     [
