@@ -161,8 +161,8 @@ def _partners(key: tuple[str, ...], mask: Path) -> Iterator[tuple[tuple[str, ...
     """Yields keys that the image of a mask may have, with the class if the path names it."""
     yield key, None
     for index in reversed(range(len(key) - 1)):
-        named = (p for p in reversed(mask.parts) if MASK_FOLDER_ENDS.sub('', p.lower()) == key[index])
-        name = next(named)
+        # None for a folder such as train_masks, which is no class.
+        name = next((part for part in reversed(mask.parts) if part.lower() == key[index]), None)
         yield (*key[:index], *key[index + 1 :]), name
     if len(key) > 1:
         yield key[:-1], mask.stem
