@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,13 +38,14 @@ class Classes(NamedTuple):
     source: str
 
 
-def find_classes(folder: Path, masks: Sequence[Path]) -> Classes:
+def find_classes(folder: Path, masks: Sequence[Path], skip_damaged: bool = False) -> Classes:
     """Finds the classes of a data folder, and checks that its masks hold them.
 
     Args:
         folder (Path): The folder. ``dataset.json`` as `segheads import` writes it counts most, then
             ``classes.txt`` with a name per line, then what is in the masks.
         masks (Sequence[Path]): Its masks, of which up to 2000 are read, evenly spaced.
+        skip_damaged (bool): Whether to go on without masks that cannot be read. Default: False.
 
     Returns:
         Classes: The classes.
@@ -52,7 +54,9 @@ def find_classes(folder: Path, masks: Sequence[Path]) -> Classes:
         UserMistake: If one of these files is damaged, if masks cannot be read or hold other values
             than class ids, or if there is nothing to tell apart.
     """
-    found = _values(masks)
+    found = _values(masks, skip_damaged)
+    if not found:
+        raise UserMistake(f'no mask of {folder} can be read')
     if (folder / DESCRIPTION).is_file():
         classes = _described(folder / DESCRIPTION)
     elif (folder / NAMES).is_file():
@@ -136,25 +140,28 @@ def _complete(
     return Classes(meta['classes'][:count], meta['palette'][:count], ignored, source)
 
 
-def _values(masks: Sequence[Path]) -> dict[int, Path]:
+def _values(masks: Sequence[Path], skip_damaged: bool) -> dict[int, Path]:
     """Reads masks, and returns one for each value."""
     count = min(len(masks), MASKS_TO_READ)
     chosen = [masks[index] for index in np.linspace(0, len(masks) - 1, count).astype(int)]
     found: dict[int, Path] = {}
+    read = partial(_values_of, skip_damaged=skip_damaged)
     with ThreadPoolExecutor() as pool:
-        for path, values in zip(chosen, pool.map(_values_of, chosen), strict=True):
+        for path, values in zip(chosen, pool.map(read, chosen), strict=True):
             for value in values:
                 found.setdefault(value, path)
     return found
 
 
-def _values_of(path: Path) -> list[int]:
+def _values_of(path: Path, skip_damaged: bool) -> list[int]:
     try:
         mask = decode_mask(path.read_bytes())
     except Exception as error:  # decoders raise anything for damaged files
+        if skip_damaged:
+            return []
         raise UserMistake(
-            f'the mask {path} cannot be read ({why_unreadable(error)}); remove it with its image, '
-            'or copy it again'
+            f'the mask {path} cannot be read ({why_unreadable(error)}); copy it again, or go on '
+            'without it by --skip-damaged'
         ) from error
     if mask.ndim != 2:
         raise UserMistake(f'the mask {path} has {mask.shape[2]} channels: {colour_advice(mask)}')

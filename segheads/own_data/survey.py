@@ -4,12 +4,8 @@ import os
 import statistics
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from PIL import Image
 
 from segheads.annotations.label_masks import LabelMask
 from segheads.annotations.mask_pairs import Pair, Pairs, find_pairs, notes_of, require_one_mask
@@ -19,12 +15,10 @@ from segheads.annotations.splits import TRAIN, VAL, SplitRule, split
 from segheads.mistakes import UserMistake
 
 from .classes import Classes, find_classes
+from .image_sizes import measure
 
 IMAGES, MASKS = ('images',), ('annotations', 'masks')
 IMPORT = '`segheads import SOURCE --out DATA` makes what is needed of nearly any layout'
-# More take long to open and show nothing else.
-PAIRS_TO_MEASURE = 200
-SMALLEST_SIDE = 32
 LARGEST_DIFFERENCE = 0.25
 
 
@@ -72,13 +66,14 @@ class DataSurvey:
         return len(self.splits[name].names)
 
 
-def survey_data(folder: str | Path) -> DataSurvey:
+def survey_data(folder: str | Path, skip_damaged: bool = False) -> DataSurvey:
     """Looks at a folder of images and masks.
 
     Args:
         folder (str | Path): What `segheads import` wrote, or a folder with ``images/`` and
             ``annotations/`` or ``masks/``, with ``train`` and ``val`` in or above these, or
             without.
+        skip_damaged (bool): Whether to go on without files that cannot be read. Default: False.
 
     Returns:
         DataSurvey: What it holds.
@@ -102,14 +97,14 @@ def survey_data(folder: str | Path) -> DataSurvey:
     found = find_pairs(files, *((images, masks) if images and masks else (None, None)))
     _require_pairs(found, folder, files)
     splits, is_drawn, split_notes = _split(found.pairs, folder, files)
-    sizes = _measure(found.pairs)
+    sizes = measure(found.pairs, skip_damaged)
     width, height = (int(statistics.median(side)) for side in zip(*sizes, strict=True))
     mask_paths = [require_one_mask(pair) for pair in found.pairs]
     return DataSurvey(
         folder=folder,
         splits={name: _as_mmseg_lists(pairs, name, folder) for name, pairs in splits.items()},
         is_drawn=is_drawn,
-        classes=find_classes(folder, mask_paths),
+        classes=find_classes(folder, mask_paths, skip_damaged),
         size=(height, width),
         sizes_differ=any(
             abs(each / usual - 1) > LARGEST_DIFFERENCE
@@ -209,41 +204,3 @@ def _as_mmseg_lists(pairs: Sequence[Pair], name: str, folder: Path) -> SplitFile
 
 def _common_folder(paths: Sequence[Path]) -> Path:
     return Path(os.path.commonpath([path.parent for path in paths]))
-
-
-def _measure(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
-    """Reads width and height of images and masks, evenly spaced."""
-    count = min(len(pairs), PAIRS_TO_MEASURE)
-    chosen = [pairs[index] for index in np.linspace(0, len(pairs) - 1, count).astype(int)]
-    with ThreadPoolExecutor() as pool:
-        sizes = list(pool.map(_size_of_pair, chosen))
-    smallest = min(sizes, key=min)
-    if min(smallest) < SMALLEST_SIDE:
-        image = chosen[sizes.index(smallest)].image
-        raise UserMistake(
-            f'{image} has {smallest[0]}x{smallest[1]} pixels, and networks need {SMALLEST_SIDE} or '
-            'more per side; enlarge images and masks'
-        )
-    return sizes
-
-
-def _size_of_pair(pair: Pair) -> tuple[int, int]:
-    image, mask = _size(pair.image), _size(require_one_mask(pair))
-    # A photograph that is to be turned has a mask that is turned already.
-    if mask not in (image, image[::-1]):
-        raise UserMistake(
-            f'{require_one_mask(pair)} has {mask[0]}x{mask[1]} pixels, and its image {pair.image} '
-            f'{image[0]}x{image[1]}; draw it again, at the size of the image'
-        )
-    return mask
-
-
-def _size(path: Path) -> tuple[int, int]:
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except Exception as error:  # decoders raise anything for damaged files
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserMistake(
-            f'{path} cannot be read ({reason}); remove it, or copy it again'
-        ) from error

@@ -35,6 +35,7 @@ def prepare(
     length: Length = BY_IMAGES,
     fine_tune: str | None = None,
     processes: int = 1,
+    skip_damaged: bool = False,
 ) -> Path:
     """Looks at data and machine, chooses what a training needs, says it, and writes the config.
 
@@ -45,6 +46,7 @@ def prepare(
         length (Length): How long to train. Default: by the number of images.
         fine_tune (str | None): A checkpoint to start from. Default: None.
         processes (int): Processes that share a batch. Default: 1.
+        skip_damaged (bool): Whether to go on without files that cannot be read. Default: False.
 
     Returns:
         Path: The config.
@@ -59,7 +61,7 @@ def prepare(
         )
     machine = look_at_machine()
     network = find_network(model, machine.is_cpu, fine_tune)
-    survey = survey_data(data)
+    survey = survey_data(data, skip_damaged)
     choices = choose(survey, network, machine, length, processes)
     check_output_folder(str(work_dir))
     work_dir = work_dir.resolve()
@@ -121,7 +123,13 @@ def train_on_data(
         config = _config_to_resume(folder, fine_tune)
     else:
         config = prepare(
-            data, folder, model=model, length=length, fine_tune=fine_tune, processes=processes
+            data,
+            folder,
+            model=model,
+            length=length,
+            fine_tune=fine_tune,
+            processes=processes,
+            skip_damaged=settings.get('skip_damaged', False),
         )
         if length.minutes is not None:
             options.setdefault(BEGAN, began)

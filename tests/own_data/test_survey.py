@@ -124,6 +124,7 @@ def test_masks_that_do_not_fit(tmp_path):
         assert told in text and 'photo1' in text
     mask.write_bytes(good[:40])
     assert 'photo1.png cannot be read' in sentence(survey_data, tmp_path)
+    assert survey_data(tmp_path, skip_damaged=True).count('train') == 3
 
 
 @pytest.mark.parametrize(
