@@ -19,7 +19,7 @@ from .survey import DataSurvey
 LONGEST_SIDE_ON_CPU, LONGEST_SIDE_ON_GPU = 640, 1280
 LARGEST_CROP_ON_CPU, LARGEST_CROP_ON_GPU = 256, 512
 CROP_STEP = 32
-BATCH_SIZE = 8
+BATCH_SIZE, SMALLEST_BATCH = 8, 2
 # A rule, not a measurement: what one image of 512x512 takes in training, of memory in GB.
 GIGABYTES_PER_CROP = 0.75
 PASSES = 100
@@ -114,8 +114,9 @@ def choose(
     is_smaller = image_size != survey.size
     share = crop_size[0] * crop_size[1] / LARGEST_CROP_ON_GPU**2
     fitting = int(machine.gigabytes / 2 / (GIGABYTES_PER_CROP * share))
-    total = max(2 * processes, min(BATCH_SIZE * (1 if machine.is_cpu else processes), fitting))
-    total -= total % processes
+    # Processes on a CPU share its memory and its batch; each GPU has its own.
+    each = min(BATCH_SIZE, fitting) // (processes if machine.is_cpu else 1)
+    total = processes * max(SMALLEST_BATCH, each)
     count = survey.count('train')
     epoch = math.ceil(count / total)
     fewest, most = (FEWEST_ON_CPU, MOST_ON_CPU) if machine.is_cpu else (FEWEST_ON_GPU, MOST_ON_GPU)

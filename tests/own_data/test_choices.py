@@ -79,6 +79,7 @@ def test_batch_by_memory(survey, nothing_at_hand):
     assert choose(survey, network, Machine('cuda', 4.0), Length()).batch_size == 3
     shared = choose(survey, network, CPU, Length(), processes=4)
     assert (shared.batch_size, shared.processes) == (8, 4)
+    assert choose(survey, network, GPU, Length(), processes=2).batch_size == 16
 
 
 def test_networks(nothing_at_hand):
