@@ -147,6 +147,10 @@ def import_annotations(
         if out.exists():
             out.rmdir()
         os.rename(unfinished, out)
+    except OSError as error:
+        raise UserMistake(
+            f'--out {out} cannot be written: {error.strerror or error}; nothing of it is left'
+        ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     notes = [*found.notes, *splits.notes, *_unused(table, written)]
