@@ -32,7 +32,7 @@ from .source_files import SPLITS, SourceFiles, split_of
 
 FORMAT = 'CVAT for images XML'
 SHAPES = ('polygon', 'polyline', 'points', 'box', 'ellipse', 'mask')
-WITHOUT_PIXELS = ('tag', 'attribute')
+WITHOUT_PIXELS = ('tag', 'skeleton')
 BOX_OF_MASK = ('left', 'top', 'width', 'height')
 
 
@@ -59,7 +59,7 @@ def read_cvat(files: SourceFiles, paths: list[Path]) -> Source:
         UserMistake: If a file is none of CVAT's for images.
     """
     source = Source(FORMAT)
-    tags = 0
+    left_out = 0
     for path in paths:
         origin = files.relative(path)
         try:
@@ -72,10 +72,12 @@ def read_cvat(files: SourceFiles, paths: list[Path]) -> Source:
                 '"CVAT for images 1.1"'
             )
         for label in root.iterfind('meta//labels/label'):
+            if label.findtext('type') in WITHOUT_PIXELS or label.find('parent') is not None:
+                continue
             name = class_name(label.findtext('name') or '')
             add_classes(source.classes, [SourceClass(name, hex_color(label.findtext('color')))])
         for image in root.iterfind('image'):
-            tags += len(image.findall('tag'))
+            left_out += sum(element.tag in WITHOUT_PIXELS for element in image)
             try:
                 source.records.append(_record(image, files, path))
             except Exception as error:  # anything may be in the file
@@ -83,8 +85,8 @@ def read_cvat(files: SourceFiles, paths: list[Path]) -> Source:
                 source.failures.append(Failure(what, damage(error)))
     used = {shape.label for record in source.records for shape in record.annotation.shapes}
     add_classes(source.classes, map(SourceClass, sorted(used)))
-    if tags:
-        source.notes.append(f'{tags} tags of whole images are left out: they have no pixels')
+    if left_out:
+        source.notes.append(f'{left_out} tags and skeletons are left out: they have no pixels')
     return source
 
 
@@ -103,7 +105,7 @@ def _shapes(image: Element) -> Iterator[Shape]:
     for element in image:
         if element.tag in SHAPES:
             yield _shape(element)
-        elif element.tag not in WITHOUT_PIXELS:
+        elif element.tag not in (*WITHOUT_PIXELS, 'attribute'):
             raise UserMistake(f'a shape is a {element.tag!r}, which has no pixels known here')
 
 

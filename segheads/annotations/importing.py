@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from .class_table import ClassTable, make_table, read_choice
 from .contact_sheet import draw_contact_sheet
 from .rasterising import Shapes
 from .recognition import Folders, read_source
-from .records import Failure, Record, Source
+from .records import Failure, Record, Source, listed
 from .source_files import SourceFiles, Track
 from .splits import TEST, TRAIN, VAL, SplitRule, split
 from .writing import DatasetWriter, Written, name_files
@@ -147,9 +147,14 @@ def import_annotations(
         if out.exists():
             out.rmdir()
         os.rename(unfinished, out)
+    except OSError as error:
+        raise UserMistake(
+            f'--out {out} cannot be written: {error.strerror or error}; nothing of it is left'
+        ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return Report(found.format, table, written, found.failures, [*found.notes, *splits.notes])
+    notes = [*found.notes, *splits.notes, *_unused(table, written)]
+    return Report(found.format, table, written, found.failures, notes)
 
 
 def require_no_data(out: Path) -> None:
@@ -211,6 +216,15 @@ def _write_all(
         else:
             failures.append(result)
     return written
+
+
+def _unused(table: ClassTable, written: Iterable[Written]) -> list[str]:
+    """Says which classes cannot be learnt, because no image has them."""
+    seen = set().union(*(pair.pixels for pair in written))
+    names = [each.name for index, each in enumerate(table.classes) if index not in seen]
+    if not names:
+        return []
+    return [f'{len(names)} classes are in no image: {listed(names)}; --classes drops them']
 
 
 def _nothing(source: Path, found: Source) -> str:

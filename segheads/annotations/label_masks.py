@@ -31,14 +31,13 @@ class LabelMask:
     is_color: bool = False
     uncovered: frozenset[int] = frozenset()
 
-    def size(self) -> tuple[int, int]:
-        """Returns height and width of the file.
-
-        Raises:
-            UserMistake: If it cannot be read.
-        """
-        width, height = open_mask(self.path).size
-        return height, width
+    def size(self) -> tuple[int, int] | None:
+        """Returns height and width of the file; None if it cannot be read, as painting tells."""
+        try:
+            with Image.open(self.path) as image:
+                return image.height, image.width
+        except Exception:  # a damaged file makes a decoder raise anything
+            return None
 
     def paint(self, height: int, width: int, labels: Labels) -> np.ndarray:
         """Replaces values by class ids.

@@ -13,6 +13,7 @@ from .records import Color, Failure
 from .source_files import SourceFiles
 
 MOST_COLORS = 256
+LOSSY = ('.jpg', '.jpeg', '.jfif')
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def survey(files: SourceFiles, masks: Sequence[Path]) -> Survey:
         Survey: What they hold.
 
     Raises:
-        UserMistake: If they hold so many colours that these cannot be classes.
+        UserMistake: If they hold so many colours that these cannot be classes, or if they were
+            saved with loss.
     """
     contents, failures = [], []
     for mask, content in zip(masks, files.in_parallel(_look, masks, 'looking'), strict=True):
@@ -81,6 +83,12 @@ def survey(files: SourceFiles, masks: Sequence[Path]) -> Survey:
         raise UserMistake(
             f'the masks of {files.root} hold {len(values)} colours: too many for classes; masks '
             'must be saved without loss and without smoothed edges, as PNG'
+        )
+    if len(values) > 2 and not is_color and any(m.suffix.lower() in LOSSY for m in masks):
+        raise UserMistake(
+            f'the masks of {files.root} are JPEG, which changes values: they hold {len(values)}; '
+            'save them as PNG, or if they are black and white, put them into a folder named as '
+            'their class, as masks/CLASS, whose masks are read by a threshold'
         )
     palette = {} if is_color else {k: v for each in palettes for k, v in each.items()}
     return Survey(sorted(values), is_color, palette, failures)

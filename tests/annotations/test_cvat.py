@@ -78,6 +78,23 @@ def test_a_subset_is_a_split(tmp_path):
     assert import_here(folder).splits() == {'a': 'train', 'b': 'val'}
 
 
+def test_tags_and_skeletons_are_no_classes(tmp_path):
+    box = '<box label="car" xtl="2" ytl="1" xbr="6" ybr="5"/>'
+    joint = '<points label="1" outside="0" points="54.47,94.81"></points>'
+    others = f'<tag label="good"/><skeleton label="body">{joint}</skeleton>'
+    folder = write_cvat(tmp_path / 'source', box, others)
+    more = (
+        '<label><name>good</name><type>tag</type></label>'
+        '<label><name>body</name><type>skeleton</type></label>'
+        '<label><name>1</name><type>points</type><parent>body</parent></label></labels>'
+    )
+    text = (folder / 'annotations.xml').read_text().replace('</labels>', more)
+    (folder / 'annotations.xml').write_text(text)
+    data = import_here(folder)
+    assert data.names == ['car', 'road'] and data.mask() == boxed(0, 1, 2, 5, 6)
+    assert '2 tags and skeletons are left out: they have no pixels' in data.report.notes
+
+
 def test_what_has_no_pixels(tmp_path):
     folder = write_cvat(tmp_path / 'source', '<cuboid label="car" xtl1="1"/>')
     with pytest.raises(UserMistake, match="a shape is a 'cuboid', which has no pixels known here"):

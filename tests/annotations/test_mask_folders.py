@@ -111,6 +111,20 @@ def test_masks_saved_with_loss_are_a_mistake(tmp_path):
         import_here(folder)
 
 
+def test_black_and_white_jpegs_are_read_by_a_threshold_in_a_folder_of_their_class(tmp_path):
+    folder, disk = tmp_path / 'source', np.zeros((64, 64))
+    disk[10:41, 20:50] = 255
+    photograph(folder / 'images' / 'a.jpg', 64, 64)
+    save(disk, folder / 'masks' / 'a.jpg')
+    with pytest.raises(UserMistake, match='are JPEG, which changes values.*as masks/CLASS'):
+        import_here(folder)
+    (folder / 'masks').rename(folder / 'car')
+    (folder / 'masks').mkdir()
+    (folder / 'car').rename(folder / 'masks' / 'car')
+    data = import_here(folder, background='ground')
+    assert data.mask() == (disk > 0).astype(int).tolist()
+
+
 @pytest.mark.parametrize(
     'order', ['masks/{}/a.png', '{}/a.png', 'masks/a/{}.png', 'masks/a_{}.png']
 )
@@ -160,6 +174,8 @@ def test_pascal_voc(tmp_path):
     assert data.names[:3] == ['background', 'aeroplane', 'bicycle']
     assert data.mask() == mask.tolist()
     assert data.splits() == {'a': 'train', 'b': 'val'}
+    (note,) = [note for note in data.report.notes if 'are in no image' in note]
+    assert note.startswith('18 classes are in no image: bird, boat,')
 
 
 def test_masks_that_cvat_exports(tmp_path):

@@ -150,7 +150,7 @@ def test_an_import_that_fails_leaves_nothing(tmp_path, monkeypatch, part):
         monkeypatch.setattr(writing.DatasetWriter, 'save_mask', full)
     else:
         monkeypatch.setattr(importing, part, full)
-    with pytest.raises(OSError, match='No space left'):
+    with pytest.raises(UserMistake, match='cannot be written: No space left on device'):
         import_here(folder)
     assert sorted(path.name for path in tmp_path.iterdir()) == ['source']
 
