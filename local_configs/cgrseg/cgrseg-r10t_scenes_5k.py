@@ -1,5 +1,5 @@
-# The model that comes with the package: small, sharp, trained on two CPU cores on drawn scenes only.
-# A stem level at stride 2 keeps poles and people that are a few pixels wide.
+# The model that comes with the package, trained on drawn scenes on one CPU core. It decodes down to
+# stride 2, because poles and people are a few pixels wide.
 _base_ = [
     '../_base_/models/cgrseg_t.py',
     '../_base_/datasets/synthetic_scenes.py',

@@ -318,7 +318,9 @@ def _hands_elsewhere(function: Callable[..., Any], name: str) -> bool:
     return any(
         isinstance(call, ast.Call)
         and not (isinstance(call.func, ast.Attribute) and call.func.attr == '__init__')
-        and any(each.arg is None and getattr(each.value, 'id', '') == name for each in call.keywords)
+        and any(
+            each.arg is None and getattr(each.value, 'id', '') == name for each in call.keywords
+        )
         for call in ast.walk(tree)
     )
 
