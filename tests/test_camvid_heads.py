@@ -37,7 +37,7 @@ def test_a_tiny_run(tmp_path, monkeypatch):
     camvid_heads.main([*given, '--write', str(page)])
     text = page.read_text()
     assert text.startswith(f'before\n{BEGIN}\n') and text.endswith(f'{END}\nafter\n')
-    assert 'outdated' not in text and text.count('| FCNHead') == 2 and ' ms |' in text
+    assert 'outdated' not in text and text.count('| FCNHead') == 2 and ' ms ' in text
     assert 'Not run yet: CCASeg, ' in text
 
 
