@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segheads.configs.names import CHECKPOINT_SUFFIXES, is_checkpoint
-from segheads.mistakes import UserMistake
-from segheads.weights.bundled import bundled_weights
+from segheads.mistakes import UserMistake, near_matches
+from segheads.weights.bundled import bundled_models, bundled_weights
 
 from .arguments import (
     add_device_argument,
@@ -181,7 +181,7 @@ def split_model(model: str, inputs: list[str]) -> tuple[str, str | None, list[st
         raise UserMistake(
             f'{model} is a config, so that a checkpoint and the images must follow; give `segheads '
             'predict CONFIG CHECKPOINT INPUT`, or a checkpoint alone: `segheads predict CHECKPOINT '
-            'INPUT`'
+            f'INPUT`{near_matches(model, bundled_models())}'
         )
     return model, inputs[0], inputs[1:]
 

@@ -8,6 +8,7 @@ from tiny_run import command, sentence
 import segheads
 from segheads.checkpoints import read_checkpoint
 from segheads.configs.catalogue import describe_models
+from segheads.configs.names import config_files
 from segheads.inference.predictor import Predictor
 from segheads.weights.bundled import bundled_weights
 
@@ -29,6 +30,7 @@ def test_the_file_is_small_and_in_half_precision():
     assert large and all(tensor.dtype == torch.float16 for tensor in large)
     assert bundled_weights('ccaseg_b0_ade20k') is None
     assert bundled_weights(f'../data/{NAME}') is None
+    assert bundled_weights(config_files()[NAME]) == file
 
 
 def test_it_computes_in_full_precision_and_knows_its_classes(model):
@@ -77,6 +79,8 @@ def test_a_checkpoint_of_ones_own_takes_its_place(tmp_path):
     assert 'mine.pth does not exist' in told
     told = sentence(command('predict'), [NAME, str(tmp_path / 'mine.pth'), str(tmp_path)])
     assert 'holds no image' in told
+    told = sentence(command('predict'), [NAME[:-1], 'scene.png'])
+    assert f'did you mean {NAME}' in told
 
 
 def test_the_page_shows_it_without_being_told(tmp_path, monkeypatch):
