@@ -171,18 +171,25 @@ def train(run: dict, options: argparse.Namespace) -> dict:
     run_training(str(config), work_dir=str(folder), resume=True)
     minutes = round((time.monotonic() - start) / 60, 1)
     checkpoint = folder / f'iter_{run["iterations"]}.pth'
-    cost = model_cost(cfg.model, IMAGE)
     return dict(
         run,
         command=command_of(run, options),
         **{split: evaluate(cfg, checkpoint, split) for split in ('val', 'test')},
-        parameters=cost.parameters,
-        head_parameters=cost.head_parameters,
-        multiply_adds=cost.multiply_adds,
+        cost=cost_of(cfg),
         # Of the training; unknown where it was interrupted.
         minutes=minutes if is_whole else None,
         threads=options.threads,
         **circumstances(),
+    )
+
+
+def cost_of(cfg: Config) -> dict:
+    """Counts parameters, and the multiply-adds of a prediction."""
+    cost = model_cost(cfg.model, IMAGE)
+    return dict(
+        parameters=cost.parameters,
+        head_parameters=cost.head_parameters,
+        multiply_adds=cost.multiply_adds,
     )
 
 
@@ -233,9 +240,10 @@ def times(heads: Sequence[str], seconds: float = 120, rounds: tuple[int, int] = 
         of 360x480, and of a training step, 8 crops of 192x256 forward and backward.
     """
     init_default_scope('mmseg')
-    models = {}
+    models, costs = {}, {}
     for head in heads:
         cfg = config_of(head)
+        costs[head] = cost_of(cfg)
         forget_pretrained(cfg.model)
         models[head] = revert_sync_batchnorm(MODELS.build(cfg.model))
     measured = {}
@@ -243,7 +251,7 @@ def times(heads: Sequence[str], seconds: float = 120, rounds: tuple[int, int] = 
         work = {head: workload(model) for head, model in models.items()}
         found = measure(work, Setting(), seconds, rounds)
         measured[name] = {head: values['milliseconds'] for head, values in found.items()}
-    return dict(kind='times', **measured, **circumstances())
+    return dict(kind='times', cost=costs, **measured, **circumstances())
 
 
 def prediction(model: nn.Module) -> Workload:

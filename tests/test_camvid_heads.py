@@ -34,14 +34,14 @@ def test_a_tiny_run(tmp_path, monkeypatch):
     assert [line[name] for name in ('head', 'seed', 'iterations')] == ['FCNHead', 0, 1]
     assert 0 <= line['test']['mIoU'] <= line['test']['aAcc'] <= 100
     assert len(line['val']['IoU']) == 11 and line['versions']['torch']
-    assert 0 < line['head_parameters'] < line['parameters']
+    assert 0 < line['cost']['head_parameters'] < line['cost']['parameters']
 
     camvid_heads.append(results, camvid_heads.times(['FCNHead'], seconds=0, rounds=(1, 1)))
     camvid_heads.main([*given, '--write', str(page)])
     text = page.read_text()
     assert text.startswith(f'before\n{BEGIN}\n') and text.endswith(f'{END}\nafter\n')
     assert 'outdated' not in text and text.count('| FCNHead') == 2 and ' ms ' in text
-    assert 'Not run yet: CCASeg, ' in text
+    assert 'Not trained yet: CCASeg, ' in text
 
 
 def test_every_head_stands_behind_the_same_encoder_and_recipe():
