@@ -70,7 +70,7 @@ setup(
     # the path: from the folder that holds a clone named segheads, the clone would be found first,
     # as an empty namespace package.
     package_dir={'': '.'},
-    package_data={'segheads.web': ['static/*']},
+    package_data={'segheads.web': ['static/*'], 'segheads.weights': ['data/*']},
     cmdclass={'build_py': BuildWithUserFiles},
     python_requires='>=3.10,<3.15',
     install_requires=[

@@ -22,6 +22,7 @@ from . import (  # noqa: E402
     training,
 )
 from .configs.names import list_models  # noqa: E402
+from .freed_memory import keep_freed_memory  # noqa: E402
 from .fusion import fuse  # noqa: E402
 from .inference import draw, load, predict  # noqa: E402
 from .own_data.python_interface import train  # noqa: E402
@@ -37,6 +38,7 @@ __all__ = [
     'draw',
     'fuse',
     'heads',
+    'keep_freed_memory',
     'list_models',
     'load',
     'losses',

@@ -5,7 +5,6 @@ A command's module imports nothing slow when it is imported, and what it needs w
 """
 
 import argparse
-import ctypes
 import importlib
 import os
 import sys
@@ -15,6 +14,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import NamedTuple
 
+from segheads.freed_memory import keep_freed_memory
 from segheads.mistakes import UserMistake, sentence_for
 from segheads.ranks import local_rank
 from segheads.version import __version__
@@ -55,8 +55,6 @@ COMMANDS = {
 # several times slower than sleeping threads on a busy one.
 SPINS_BEFORE_SLEEPING = 10_000
 SECONDS_FOR_THE_FIRST = 10.0
-# From <malloc.h>. Freed memory is kept for the next tensor instead of being given back.
-TRIM_THRESHOLD, MMAP_THRESHOLD, LARGEST_INT = -1, -3, 2**31 - 1
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -122,10 +120,7 @@ def prepare_process() -> None:
     """
     if not any(name.startswith(('OMP_WAIT_POLICY', 'GOMP_')) for name in os.environ):
         os.environ['GOMP_SPINCOUNT'] = str(SPINS_BEFORE_SLEEPING)
-    if sys.platform == 'linux' and not any(name.startswith('MALLOC_') for name in os.environ):
-        mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)  # other libraries than glibc lack it
-        for threshold in (TRIM_THRESHOLD, MMAP_THRESHOLD) if mallopt else ():
-            mallopt(threshold, LARGEST_INT)
+    keep_freed_memory()
     if not sys.warnoptions:
         warnings.simplefilter('ignore')
         warnings.filterwarnings('default', module='segheads')

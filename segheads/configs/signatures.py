@@ -280,6 +280,7 @@ def arguments_of(built: Callable[..., Any]) -> tuple[list[str], bool]:
         whether others are taken too.
     """
     names: list[str] = []
+    is_open = False
     owners = [built]
     if isinstance(built, type):
         owners = [each.__init__ for each in built.__mro__ if '__init__' in vars(each)]
@@ -290,12 +291,9 @@ def arguments_of(built: Callable[..., Any]) -> tuple[list[str], bool]:
             return names, True
         names += [each.name for each in parameters if each.kind not in (each.VAR_KEYWORD,)]
         open_ended = [each.name for each in parameters if each.kind is each.VAR_KEYWORD]
-        if not open_ended:
-            return names, False
-        if not _hands_on(owner, open_ended[0]):
-            return names, False
-        if _hands_elsewhere(owner, open_ended[0]):
-            return names, True
+        if not open_ended or not _hands_on(owner, open_ended[0]):
+            return names, is_open
+        is_open = is_open or _hands_elsewhere(owner, open_ended[0])
     return names, True
 
 
@@ -312,19 +310,18 @@ def _hands_on(function: Callable[..., Any], name: str) -> bool:
 
 
 def _hands_elsewhere(function: Callable[..., Any], name: str) -> bool:
-    """Tells whether a function hands its ``**kwargs`` to another than a class above it."""
+    """Tells whether ``**kwargs`` reach something beside the class above, such as a library."""
     try:
-        source = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
-        return True
+        return False
     return any(
         isinstance(call, ast.Call)
+        and not (isinstance(call.func, ast.Attribute) and call.func.attr == '__init__')
         and any(
-            keyword.arg is None and isinstance(keyword.value, ast.Name) and keyword.value.id == name
-            for keyword in call.keywords
+            each.arg is None and getattr(each.value, 'id', '') == name for each in call.keywords
         )
-        and getattr(call.func, 'attr', None) != '__init__'
-        for call in ast.walk(source)
+        for call in ast.walk(tree)
     )
 
 
