@@ -37,7 +37,7 @@ def run(parts: Sequence[Part], options: Options, minutes: float) -> dict[str, Ou
         dict[str, Outcome]: How each ended, by name.
     """
     # Several parts may use up their time, none the time of the others.
-    share = 60 * minutes / max(sum(part.seconds for part in PARTS), 60 * MINUTES)
+    share = share_of(parts, minutes)
     end = time.perf_counter() + 60 * minutes
     outcomes: dict[str, Outcome] = {}
     for part in parts:
@@ -51,6 +51,16 @@ def run(parts: Sequence[Part], options: Options, minutes: float) -> dict[str, Ou
         write_results(options.out, outcomes)
         print(f'{part.title}: {outcomes[part.name]}', flush=True)
     return outcomes
+
+
+def share_of(parts: Sequence[Part], minutes: float) -> float:
+    """Return how much of its usual time each part may take.
+
+    Args:
+        parts (Sequence[Part]): The parts that run.
+        minutes (float): How long all may take together.
+    """
+    return min(60 * minutes / sum(part.seconds for part in parts), 1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,16 +92,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    parts = [part for part in PARTS if not options.only or part.name in options.only]
     settings = Options(
         out=options.out.resolve(),
         device='cpu' if options.dry_run else 'cuda',
         dry_run=options.dry_run,
         camvid=options.camvid and options.camvid.resolve(),
         golden=options.golden and options.golden.resolve(),
+        share=share_of(parts, options.minutes),
     )
     settings.out.mkdir(parents=True, exist_ok=True)
     forget_rows(settings.out)
-    parts = [part for part in PARTS if not options.only or part.name in options.only]
     outcomes = run(parts, settings, options.minutes)
     print(f'\nResults: {settings.out / "results.md"}')
     failed = any(outcome.status in ('failed', 'stopped') for outcome in outcomes.values())

@@ -60,6 +60,7 @@ class Options:
         dry_run (bool): Whether sizes are tiny and everything is done once, to see that it runs.
         camvid (Path, optional): The folder of CamVid.
         golden (Path, optional): A folder with the whole arrays of the golden cases (``*.npz``).
+        share (float): How much of its usual time each part may take.
     """
 
     out: Path
@@ -67,6 +68,7 @@ class Options:
     dry_run: bool = False
     camvid: Path | None = None
     golden: Path | None = None
+    share: float = 1
 
     def setting(self, precision: str = 'fp32', compiled: bool = False) -> Setting:
         """Return where and how a workload runs."""
@@ -75,7 +77,7 @@ class Options:
     @property
     def seconds(self) -> float:
         """How long workloads take turns."""
-        return 0 if self.dry_run else 2
+        return 0 if self.dry_run else 2 * self.share
 
     @property
     def rounds(self) -> tuple[int, int]:
