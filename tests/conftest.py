@@ -8,6 +8,7 @@ from mmengine.visualization import Visualizer
 from tiny_run import forget_visualizers, write_workspace
 
 from segheads.configs.loading import load_config
+from segheads.losses.label_check import label_check
 
 # Tiny tensors: more threads cost more than they give, and parallel workers would fight for cores.
 torch.set_num_threads(1)
@@ -17,8 +18,10 @@ torch.set_num_threads(1)
 def fresh_mmengine() -> None:
     """Starts every test as a new process would: without what the run of an earlier one left.
 
-    A run leaves its scope, in which types are looked up, and a logger on a file that may be closed.
+    A run leaves its scope, in which types are looked up, a logger on a file that may be closed, and
+    labels of which a GPU has not told yet whether they are right.
     """
+    label_check.forget()
     for manager in (DefaultScope, MMLogger, MessageHub, Visualizer):
         manager._instance_dict.clear()
     init_default_scope('mmseg')

@@ -60,7 +60,7 @@ def share_of(parts: Sequence[Part], minutes: float) -> float:
         parts (Sequence[Part]): The parts that run.
         minutes (float): How long all may take together.
     """
-    return min(60 * minutes / sum(part.seconds for part in parts), 1)
+    return 60 * minutes / sum(part.seconds for part in parts)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -77,7 +77,7 @@ class Options:
     @property
     def seconds(self) -> float:
         """How long workloads take turns."""
-        return 0 if self.dry_run else 2 * self.share
+        return 0 if self.dry_run else 2 * min(self.share, 1)
 
     @property
     def rounds(self) -> tuple[int, int]:

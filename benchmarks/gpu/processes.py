@@ -31,7 +31,8 @@ def run_part(part: Part, options: Options, seconds: float) -> Outcome:
         Outcome: How it ended.
     """
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(PRELOADED)
+    # Importing MMSegmentation asks for a GPU, after which no process that is forked can use one.
+    context.set_forkserver_preload(PRELOADED if options.device == 'cpu' else [])
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_run, args=(part.module, part.name, options, sender))
     start = time.perf_counter()

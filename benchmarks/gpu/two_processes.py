@@ -20,8 +20,8 @@ STEPS = 5
 
 def run(options: Options, write: Write) -> None:
     """Train, and compare the parameters of the processes."""
-    # Nothing has used the GPU or a thread before: this process was started for it.
-    context = multiprocessing.get_context('fork')
+    # A process that is forked cannot use a GPU that its parent has asked for.
+    context = multiprocessing.get_context('spawn' if options.device == 'cuda' else 'fork')
     with tempfile.TemporaryDirectory() as folder:
         receivers, processes = [], []
         for rank in range(PROCESSES):

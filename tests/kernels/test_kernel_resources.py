@@ -21,6 +21,5 @@ def test_nothing_is_spilled(name: str, logits: str, capability: int) -> None:
     used = resources(*KERNELS[name], logits, capability)
     print(name, logits, capability, used)
     assert used['spilled'] == 0
-    assert used['registers'] <= 128
-    # The exchange of one number between warps.
-    assert used['shared'] <= 32
+    # How many registers there are depends on the version of the compiler; beyond 255 it spills.
+    assert used['shared'] <= 1024, 'more than the exchange of a few numbers between warps'
