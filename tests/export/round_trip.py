@@ -36,9 +36,12 @@ WAYS = {
 
 
 def images() -> list[np.ndarray]:
-    """Draw pictures of some sizes."""
+    """Draw pictures of some sizes: noise, from dark to bright."""
     generator = np.random.default_rng(0)
-    return [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for size in SIZES]
+    return [
+        (generator.random((*size, 3)) * np.linspace(20, 255, size[1])[:, None]).astype(np.uint8)
+        for size in SIZES
+    ]
 
 
 def set_way(segmentor: nn.Module, way: str) -> None:
