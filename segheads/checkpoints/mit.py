@@ -1,4 +1,4 @@
-"""Names of the MiT encoder in NVIDIA's files (``mit_b0.pth`` and the like).
+"""Names of the MiT encoder in NVIDIA's files (``mit_b0.pth`` and the like), and in transformers'.
 
 The authors' models keep these names too. MMSegmentation's MixVisionTransformer has its own, and
 keeps the projections to queries, keys and values in one matrix, and linear layers as convolutions.
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .key_table import KeyTable
+from .transformers_segformer import rename_transformers_mit
 
 BLOCK = {
     'attn.q': 'attn.attn.q',
@@ -49,7 +50,7 @@ def mit_key_table(depths: Sequence[int]) -> KeyTable:
 def translate_mit(
     encoder: nn.Module, state_dict: MutableMapping[str, Tensor], prefix: str, *_: Any
 ) -> None:
-    """Translate NVIDIA's names and shapes into those of an encoder; a load-state-dict pre-hook.
+    """Translate others' names and shapes into those of an encoder; a load-state-dict pre-hook.
 
     Args:
         encoder (nn.Module): A MixVisionTransformer.
@@ -60,18 +61,22 @@ def translate_mit(
 
 
 def merge_mit(depths: Sequence[int], state_dict: MutableMapping[str, Tensor], prefix: str) -> None:
-    """Translate NVIDIA's names and shapes, in place, where there are any.
+    """Translate the names and shapes of NVIDIA and of transformers, in place, where there are any.
 
     Args:
         depths (Sequence[int]): Number of blocks in each stage, or more.
         state_dict (MutableMapping): The checkpoint.
         prefix (str): Of the encoder's weights in it.
     """
+    rename_transformers_mit(depths, state_dict, prefix)
     mit_key_table(depths).translate(state_dict, prefix)
     for key in [key for key in state_dict if key.startswith(prefix)]:
         path, _, kind = key.rpartition('.')
-        if path.endswith('.attn.attn.q') and f'{path[:-1]}kv.{kind}' in state_dict:
-            parts = (state_dict.pop(key), state_dict.pop(f'{path[:-1]}kv.{kind}'))
-            state_dict[f'{path[:-1]}in_proj_{kind}'] = torch.cat(parts)
+        if path.endswith('.attn.attn.q'):
+            others = ('kv',) if f'{path[:-1]}kv.{kind}' in state_dict else ('k', 'v')
+            names = [f'{path[:-1]}{name}.{kind}' for name in ('q', *others)]
+            if all(name in state_dict for name in names):
+                parts = [state_dict.pop(name) for name in names]
+                state_dict[f'{path[:-1]}in_proj_{kind}'] = torch.cat(parts)
         elif path.endswith(('.ffn.layers.0', '.ffn.layers.4')) and state_dict[key].dim() == 2:
             state_dict[key] = state_dict[key][:, :, None, None]

@@ -44,10 +44,43 @@ class PretrainedFitHook(Hook):
         Raises:
             UserMistake: If a part has nothing of its file, or lacks weights of it.
         """
-        for key, path, prefix in self.named:
-            part = _part_of(bare_model(runner.model), key)
-            content = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
-            check_pretrained_fit(part, content.get('state_dict', content), key, path, prefix)
+        check_pretrained_parts(bare_model(runner.model), self.named)
+
+
+def load_pretrained_parts(model: nn.Module, named: Sequence[tuple[str, str, str | None]]) -> None:
+    """Gives parts of a model their pretrained weights; all other weights stay as they are.
+
+    Args:
+        model (nn.Module): The model.
+        named (Sequence[tuple[str, str, str | None]]): As for :class:`PretrainedFitHook`.
+
+    Raises:
+        UserMistake: If weights do not fit their part, or none are named.
+    """
+    if not named:
+        raise UserMistake(
+            'the config names no pretrained weights; name some by pretrained=FILE, or leave '
+            'pretrained out'
+        )
+    for key, _, _ in named:
+        _part_of(model, key).init_weights()
+    check_pretrained_parts(model, named)
+
+
+def check_pretrained_parts(model: nn.Module, named: Sequence[tuple[str, str, str | None]]) -> None:
+    """Checks that parts of a model have the weights of their files.
+
+    Args:
+        model (nn.Module): The model.
+        named (Sequence[tuple[str, str, str | None]]): As for :class:`PretrainedFitHook`.
+
+    Raises:
+        UserMistake: As :func:`check_pretrained_fit`.
+    """
+    for key, path, prefix in named:
+        content = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
+        weights = content.get('state_dict', content)
+        check_pretrained_fit(_part_of(model, key), weights, key, path, prefix)
 
 
 def pretrained_parts(part: Any, key: str = 'model') -> Iterator[tuple[str, str, str | None]]:
@@ -67,7 +100,7 @@ def pretrained_parts(part: Any, key: str = 'model') -> Iterator[tuple[str, str, 
                 for init in child if isinstance(child, (list, tuple)) else [child]:
                     if is_type(init, WEIGHT_INITIALIZERS, PretrainedInit):
                         yield key, init['checkpoint'], init.get('prefix')
-            elif name == 'pretrained' and isinstance(child, str):
+            elif name in ('pretrained', 'checkpoint_path') and child and isinstance(child, str):
                 # MMSegmentation hands that of a segmentor on to its encoder.
                 yield f'{key}.backbone' if key == 'model' else key, child, None
             else:

@@ -11,7 +11,12 @@ RELEASED = {
     'CGRSeg': 'decode_head.SIM.',
     'CCSNet': 'decode_head.object_context_block_c',
     'PCAA': 'head.module_list.',
-    'MiT': 'block1.0.attn.q.',
+    # NVIDIA's, and transformers' in a file and in memory.
+    'MiT': (
+        'block1.0.attn.q.',
+        *(f'{start}encoder.block.0.' for start in ('segformer.', '')),
+        *(f'{start}stages.0.patch_embeddings.' for start in ('segformer.', '')),
+    ),
     'EfficientFormerV2': 'network.0.0.',
 }
 OURS = {

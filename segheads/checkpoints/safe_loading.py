@@ -22,8 +22,11 @@ from mmengine.fileio import get
 from mmengine.runner import CheckpointLoader, checkpoint
 
 from segheads.ranks import local_rank
+from segheads.transfer import DownloadError
+from segheads.weights.files import parts_of_index
+from segheads.weights.hub import SCHEME, cached_from_hub, fetch_from_hub, hub_address
 
-from .file_format import CheckpointError, file_format
+from .file_format import CheckpointError, checkpoint_file, file_format
 from .inspection import MightRunCode, inspect_checkpoint
 from .notes import check_notes
 from .safetensors_file import load_safetensors
@@ -63,7 +66,8 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, An
     """Reads a checkpoint of PyTorch or safetensors; nothing in it is executed.
 
     Args:
-        path (str | Path): A local file.
+        path (str | Path): A local file; an index of several parts, such as
+            ``model.safetensors.index.json``; or a folder that transformers or timm has written.
         map_location (optional): As for ``torch.load``. Default: 'cpu'.
 
     Returns:
@@ -76,8 +80,10 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, An
         CheckpointError: If the file is none or damaged, or if it might run code, and stands outside
             of :func:`trust_checkpoints`.
     """
-    file = Path(path).expanduser()
+    file = checkpoint_file(path)
     kind = file_format(file)
+    if kind == 'index':
+        return _read_parts(file, map_location)
     try:
         if kind == 'safetensors':
             content = load_safetensors(file, map_location)
@@ -106,6 +112,24 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, An
             f'{path} is damaged, or not in a form that PyTorch {torch.__version__} reads '
             f'({reason[:200]}); copy or download it again'
         ) from error
+
+
+def _read_parts(index: Path, map_location: Any) -> dict[str, Any]:
+    """Reads the weights of all parts that an index lists, as one checkpoint."""
+    try:
+        names = parts_of_index(index)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+    weights: dict[str, Any] = {}
+    for name in names:
+        part = index.parent / name
+        if not part.is_file():
+            raise CheckpointError(f'{index} lists {name}, which is not beside it; fetch it again')
+        if file_format(part) == 'index':
+            raise CheckpointError(f'{index} lists {name}, which is an index itself')
+        content = read_checkpoint(part, map_location)
+        weights |= content.get('state_dict', content)
+    return dict(meta={}, state_dict=weights)
 
 
 def _unwrap(content: dict[str, Any]) -> dict[str, Any]:
@@ -160,6 +184,28 @@ def load_from_http(filename: str, map_location: Any = None) -> dict[str, Any]:
         dist.barrier()
     if not file.exists():
         raise CheckpointError(f'{filename} was not downloaded by the first process of this machine')
+    return read_checkpoint(file, map_location)
+
+
+@CheckpointLoader.register_scheme(prefixes=SCHEME, force=True)
+def load_from_hub(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Fetches weights from the Hugging Face hub, unless they are there, and reads them."""
+    try:
+        address = hub_address(filename)
+    except DownloadError as error:
+        raise CheckpointError(str(error)) from error
+    failure = None
+    if local_rank() == 0:
+        try:
+            fetch_from_hub(address)
+        except DownloadError as error:
+            failure = error
+    dist.barrier()
+    if failure:
+        raise CheckpointError(str(failure)) from failure
+    file = cached_from_hub(address)
+    if file is None:
+        raise CheckpointError(f'{filename} was not fetched by the first process of this machine')
     return read_checkpoint(file, map_location)
 
 

@@ -22,12 +22,6 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help='compile the networks by torch.compile; it takes minutes before it saves time',
     )
     parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='what started the processes of a distributed run',
-    )
-    parser.add_argument(
         '--skip-damaged',
         action='store_true',
         help='read all images and masks first, and go on without those that are damaged',
@@ -36,6 +30,21 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         '--verbose', action='store_true', help="print MMEngine's whole log, not only write it"
     )
     add_trust_argument(parser)
+    add_launcher_arguments(parser)
+
+
+def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that say what started the processes of a run.
+
+    Args:
+        parser (argparse.ArgumentParser): The parser of a command.
+    """
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes of a distributed run',
+    )
     # Old launchers pass it; torchrun, Slurm and MPI set variables instead.
     parser.add_argument('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
 

@@ -29,6 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument(
+        '--channels-last',
+        choices=['auto', 'on', 'off'],
+        default='auto',
+        help='keep the channels of maps last in memory; auto measures on a GPU, with --amp, '
+        'whether that is faster',
+    )
+    parser.add_argument(
         '--processes',
         type=positive,
         default=1,
@@ -63,6 +70,7 @@ def run(options: argparse.Namespace) -> None:
         fine_tune=options.fine_tune,
         mixed_precision=options.amp,
         compiled=options.compile,
+        channels_last=options.channels_last,
         allow_partial=options.allow_partial,
         launcher=options.launcher,
         local_rank=options.local_rank,

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 import yaml
 from mmengine.config import Config
 
+from segheads.weights.at_hand import find_at_hand
+
 from .names import config_files, config_folder
-from .preflight import pretrained_files
+from .pretrained import pretrained_files
 
 
 class ModelEntry(NamedTuple):
@@ -83,6 +85,10 @@ def _weights_at_hand(file: Path) -> str:
     named = [path for _, path in pretrained_files(Config.fromfile(file).model)]
     if not named:
         return 'none needed'
-    if any('://' in path for path in named):
+    found = [find_at_hand(path) for path in named]
+    if None in found:
+        return 'missing'
+    if any('://' in weights.path for weights in found):
         return 'from the network'
-    return 'at hand' if all(Path(path).expanduser().is_file() for path in named) else 'missing'
+    origins = [weights.origin for weights in found if weights.origin]
+    return f'at hand, from {origins[0]}' if origins else 'at hand'

@@ -35,7 +35,7 @@ def config_in_checkpoint(meta: Mapping[str, Any], source: str, trusted: bool = F
             registry knows be built. Default: False.
 
     Returns:
-        Config: The model, the test pipeline and test-time augmentation.
+        Config: The model, the test pipeline, the classes and test-time augmentation.
 
     Raises:
         UserMistake: If there is no config of MMSegmentation 1.x in it, or one that holds more than
@@ -52,9 +52,9 @@ def config_in_checkpoint(meta: Mapping[str, Any], source: str, trusted: bool = F
             f'the config in {source} is one {what}; name the config of today that fits it too'
         )
     part = {name: whole[name] for name in KEPT if whole.get(name) is not None}
-    pipeline = _pipeline_of_tests(whole)
-    if pipeline is not None:
-        part['test_pipeline'] = pipeline
+    dataset = _test_dataset(whole)
+    if dataset is not None:
+        part['test_dataloader'] = dict(dataset=dataset)
     if trusted:
         import_modules_from_strings(**(whole.get('custom_imports') or {'imports': None}))
     else:
@@ -66,14 +66,21 @@ def config_in_checkpoint(meta: Mapping[str, Any], source: str, trusted: bool = F
     return cfg
 
 
-def _pipeline_of_tests(whole: Mapping[str, Any]) -> Any:
-    """Finds the pipeline that evaluation uses, which counts more than ``test_pipeline``."""
-    for split in ('test', 'val'):
+def _test_dataset(whole: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Takes the pipeline and the classes from the data set of evaluation."""
+    for split in ('test', 'val', 'train'):
         with suppress(AttributeError, KeyError, StopIteration, TypeError):
             loader = whole[f'{split}_dataloader']
             _, dataset = next(leaf_datasets(loader['dataset'], ''))
-            if dataset.get('pipeline'):
-                return dataset['pipeline']
+            kept = {'type': dataset['type']}
+            if not list(_registered(str(dataset['type']).rpartition('.')[2], None)):
+                kept['type'] = 'BaseSegDataset'
+            if split != 'train' and isinstance(dataset.get('pipeline'), list):
+                kept['pipeline'] = dataset['pipeline']
+            # As a text they would name a file of whoever reads the checkpoint.
+            names = dict(dataset.get('metainfo') or {})
+            kept['metainfo'] = {k: v for k, v in names.items() if not isinstance(v, str)}
+            return kept
     return None
 
 

@@ -1,23 +1,17 @@
 """Checks that take moments and come before anything that takes long."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.model import PretrainedInit
-from mmengine.registry import WEIGHT_INITIALIZERS, Registry
+from mmengine.registry import Registry
 from mmseg.registry import DATASETS, MODELS
 
 from segheads.data.checks import check_dataset, leaf_datasets
 from segheads.data.labels import check_learnable
-from segheads.mistakes import UserMistake, near_matches, tell
-from segheads.registered_types import is_type
+from segheads.mistakes import UserMistake, near_matches
 
 from .windows import check_windows
-
-DOWNLOADABLE = re.compile(r'(mit_b[012]|mscan_[ts])_\d{8}-[0-9a-f]{8}\.pth')
 
 
 def check_modules(cfg: Config) -> None:
@@ -37,88 +31,6 @@ def check_modules(cfg: Config) -> None:
         if cfg.get(loader):
             for key, dataset in leaf_datasets(cfg[loader].dataset, f'{loader}.dataset'):
                 _check_registered(DATASETS, key, dataset)
-
-
-def check_pretrained(model: dict[str, Any], checkpoint: str | None = None) -> None:
-    """Checks that the pretrained weights that a model names are there.
-
-    Args:
-        model (dict): The ``model`` of a config. Missing weights are removed from it if a
-            checkpoint is loaded afterwards anyway.
-        checkpoint (str | None): The checkpoint that the run resumes or starts from.
-
-    Raises:
-        UserMistake: If a file is missing and nothing else is loaded; the sentence says how to get
-            it, and how to train without.
-    """
-    missing = [
-        (key, path)
-        for key, path in pretrained_files(model)
-        if '://' not in path and not Path(path).expanduser().is_file()
-    ]
-    if missing and checkpoint:
-        forget_pretrained(model)
-        paths = ', '.join(path for _, path in missing)
-        tell(f'{paths} does not exist, and is not needed: weights come from {checkpoint}.')
-    elif missing:
-        key, path = missing[0]
-        name = DOWNLOADABLE.fullmatch(Path(path).name)
-        remedy = (
-            f'get them by `segheads download {name[1]}`'
-            if name
-            else 'put them there, or correct the path'
-        )
-        raise UserMistake(
-            f'the pretrained weights {path}, named by {key}, do not exist in {Path.cwd()}; '
-            f'{remedy}, or train from random weights with `--cfg-options {key}=None`'
-        )
-
-
-def forget_pretrained(model: dict[str, Any]) -> None:
-    """Removes pretrained weights from a model whose weights all come from a checkpoint.
-
-    Args:
-        model (dict): The ``model`` of a config; it is changed in place.
-    """
-    for key, _ in list(_pretrained_settings(model, 'model')):
-        *parents, last = key.split('.')[1:]
-        node = model
-        for parent in parents:
-            node = node[int(parent) if isinstance(node, (list, tuple)) else parent]
-        node[last] = None
-
-
-def pretrained_files(part: Any, key: str = 'model') -> Iterator[tuple[str, str]]:
-    """Walks through a model's config and finds what names pretrained weights.
-
-    Args:
-        part (Any): The ``model`` of a config, or a part of it.
-        key (str): The dotted key of ``part``.
-
-    Yields:
-        tuple[str, str]: The dotted key which, set to None, does without the weights, and their
-        path or address.
-    """
-    for name, value in _pretrained_settings(part, key):
-        if isinstance(value, str):
-            yield name, value
-
-
-def _pretrained_settings(part: Any, key: str) -> Iterator[tuple[str, str | bool]]:
-    """Also yields ``pretrained=True``, by which timm gets the weights of an encoder itself."""
-    if isinstance(part, Mapping):
-        for name, child in part.items():
-            if name == 'pretrained' and (isinstance(child, str) or child is True):
-                yield f'{key}.{name}', child
-            elif name == 'init_cfg':
-                for init in child if isinstance(child, (list, tuple)) else [child]:
-                    if is_type(init, WEIGHT_INITIALIZERS, PretrainedInit):
-                        yield f'{key}.{name}', init['checkpoint']
-            else:
-                yield from _pretrained_settings(child, f'{key}.{name}')
-    elif isinstance(part, (list, tuple)):
-        for index, child in enumerate(part):
-            yield from _pretrained_settings(child, f'{key}.{index}')
 
 
 def check_data(cfg: Config, splits: Sequence[str], read_masks: bool = True) -> None:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segheads.checkpoints.ccsnet import ccsnet_key_table
-from segheads.layers import PointwiseConv2d, pointwise_conv2d
+from segheads.layers import PointwiseConv2d, pointwise_conv2d, sum_over_pixels
+from segheads.layers.size_tables import kept_per_size
 
 from .arguments import resolve_in_index
 
@@ -37,7 +38,7 @@ class ClassCentres(nn.Module):
         """Gather (B, C_in, H, W) by logits (B, N, h, w) into keys and values (B, C, N, 1)."""
         logits = resize(coarse_logits, x.shape[2:], mode='bilinear', align_corners=False)
         weights = logits.flatten(2).softmax(dim=2)
-        centres = (x.flatten(2) @ weights.transpose(1, 2)).unsqueeze(3)
+        centres = sum_over_pixels(x.flatten(2), weights.transpose(1, 2)).unsqueeze(3)
         return self.key_proj(centres), self.value_proj(centres)
 
 
@@ -101,11 +102,16 @@ def _as_tokens(x: Tensor) -> Tensor:
 def _spread_cells(grid: Tensor, size: torch.Size) -> Tensor:
     """Give each pixel of (B, *size, N) what its cell of the grid (B, h, w, N) has."""
     rows, columns = (
-        # Integers, since interpolation by 'nearest' rounds and misses cells at some sizes.
-        torch.arange(extent, device=grid.device) * cells // extent
+        _cells_of_pixels(extent, cells, grid.device)
         for extent, cells in zip(size, grid.shape[1:3], strict=True)
     )
     return grid[:, rows[:, None], columns]
+
+
+@kept_per_size
+def _cells_of_pixels(extent: int, cells: int, device: torch.device) -> Tensor:
+    # Integers, since interpolation by 'nearest' rounds and misses cells at some sizes.
+    return torch.arange(extent, device=device) * cells // extent
 
 
 def _normalise_and_activate(block: ConvModule, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segheads.checkpoints.cgrseg import cgrseg_key_table
-from segheads.layers import PointwiseConv2d, adaptive_avg_pool2d
+from segheads.layers import PointwiseConv2d, adaptive_avg_pool2d, sum_over_pixels
 
 from .arguments import resolve_in_index
 
@@ -302,7 +302,7 @@ class CGRSegHead(BaseDecodeHead):
         # A bias would not change where the coarse logits of a class are large.
         coarse_logits = self._classifier(x.new_ones(*x.shape[:2])) @ self._embed(x).flatten(2)
         where_classes_are = coarse_logits.softmax(dim=2)  # (B, K, H * W)
-        class_embeddings = pixels @ where_classes_are.transpose(1, 2)  # (B, C, K)
+        class_embeddings = sum_over_pixels(pixels, where_classes_are.transpose(1, 2))  # (B, C, K)
         weight = 1 + self.guidance(class_embeddings[..., None])
         kernel = self._classifier(weight.flatten(1))
         logits = torch.baddbmm(self.conv_seg.bias[:, None], kernel, pixels)

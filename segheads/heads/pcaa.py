@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segheads.checkpoints.pcaa import PCAA_MODEL_KEYS, pcaa_key_tables
-from segheads.layers import DefaultConvModule, PointwiseConv2d, RegionGrid
+from segheads.layers import DefaultConvModule, PointwiseConv2d, region_grid, sum_over_pixels
 
 
 class PartialClassActivationAttention(nn.Module):
@@ -66,7 +66,7 @@ class PartialClassActivationAttention(nn.Module):
             tuple[Tensor, Tensor]: Features (B, C, H, W) and the classes' logits in each region,
             (B, num_classes, *bins), in float32 or better.
         """
-        regions = RegionGrid(x.shape[2:], self.bins, x.device)
+        regions = region_grid(x.shape[2:], self.bins, x.device)
         inside = regions.inside[..., None]  # (R, Q, 1)
         pixels = regions.split(x)  # (B, R, Q, C)
         cam = regions.split(self.class_activation(self.cam_dropout(x)))  # (B, R, Q, classes)
@@ -76,7 +76,7 @@ class PartialClassActivationAttention(nn.Module):
         partial_cam = cam.masked_fill(~inside, float('-inf')).softmax(2)
         partial_cam = partial_cam * region_logits.sigmoid().unsqueeze(2)
 
-        local_centers = partial_cam.to(x.dtype).transpose(2, 3) @ pixels  # (B, R, classes, C)
+        local_centers = sum_over_pixels(partial_cam.transpose(2, 3), pixels)  # (B, R, classes, C)
         local_centers = F.relu(local_centers + self.region_mixing(local_centers))
         local_centers = self.channel_mixing(local_centers)
         global_centers = F.relu(self.region_fusion(local_centers))  # (B, 1, classes, C)

@@ -3,5 +3,6 @@
 from .drawing import draw
 from .loading import load
 from .prediction import predict
+from .probabilities import Prediction
 
-__all__ = ['draw', 'load', 'predict']
+__all__ = ['Prediction', 'draw', 'load', 'predict']

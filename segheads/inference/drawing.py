@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from segheads.mistakes import UserMistake
 
 from .images import ImageLike, read_image
+from .prediction import predict
 
 PIXELS_AT_ONCE = 2**20
 BACKGROUND, INK, OUTLINE = 'white', (30, 30, 30), (130, 130, 130)
@@ -17,7 +18,7 @@ BACKGROUND, INK, OUTLINE = 'white', (30, 30, 30), (130, 130, 130)
 def draw(
     model: BaseSegmentor,
     image: ImageLike,
-    class_map: np.ndarray,
+    class_map: np.ndarray | None = None,
     opacity: float = 0.5,
     legend: bool = True,
 ) -> Image.Image:
@@ -28,8 +29,8 @@ def draw(
         image (ImageLike): The image, as given to :func:`segheads.predict`. What is no picture of
             three channels and 8 bits is shown as :func:`segheads.inference.pictures.as_picture`
             says.
-        class_map (numpy.ndarray): Class indices, (H, W). Pixels of other indices, such as 255 in
-            ground truth, show the image.
+        class_map (numpy.ndarray | None): Class indices, (H, W). Pixels of other indices, such as
+            255 in ground truth, show the image. Default: None, which predicts it.
         opacity (float): 0 shows the image, 1 the colours of the classes only. Default: 0.5.
         legend (bool): Whether to list below the classes that occur, by area. Default: True.
 
@@ -40,7 +41,10 @@ def draw(
         UserMistake: If the class map has another size than the image, or ``opacity`` is not in
             [0, 1].
     """
-    pixels = read_image(model, image).picture
+    loaded = read_image(model, image)
+    if class_map is None:
+        class_map = predict(model, loaded)
+    pixels = loaded.picture
     meta = model.dataset_meta
     overlay = Image.fromarray(paint(pixels, class_map, meta['palette'], opacity))
     if not legend:

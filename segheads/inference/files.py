@@ -1,102 +1,65 @@
-"""Class maps and overlays of images in files."""
+"""Images in files, to class maps and overlays in files."""
 
-import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-from PIL import Image
-from rich.progress import Progress
-from torch import nn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from segheads.mistakes import UserMistake
 
 from .drawing import draw
-from .images import LoadedImage, read_image
-from .prediction import batches_of_one_size, predict
-
-IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.gif', '.tif', '.tiff', '.webp'}
-VIDEO_SUFFIXES = {'.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm'}
-
-
-class Settings(NamedTuple):
-    """What is the same for all files."""
-
-    model: nn.Module
-    class_maps: Path
-    overlays: Path
-    batch_size: int
-    opacity: float
-    legend: bool
+from .file_run import FileRun, save_prediction, save_regions
+from .georeference import is_large, read_georeference
+from .images import LoadedImage
+from .input_files import is_video
+from .output_files import JPEG_QUALITY, save_image
+from .predictor import batches_of_one_size
+from .rasters import predict_raster
+from .regions import find_regions
+from .videos import predict_video
 
 
-def find_files(inputs: Sequence[str], outputs: Sequence[Path]) -> list[Path]:
-    """Finds the images and videos that the command line names.
+def predict_files(names: Mapping[Path, str], run: FileRun, progress: bool = True) -> list[str]:
+    """Predicts images and videos.
 
     Args:
-        inputs (Sequence[str]): Files, folders and globs. Files are taken whatever their suffix.
-        outputs (Sequence[Path]): Folders that results are written to, which are left out of the
-            folders above them.
+        names (Mapping): Names of the results by file.
+        run (FileRun): What is the same for all files.
+        progress (bool): Whether to show how far it is. Default: True.
 
     Returns:
-        list[Path]: The files, each once.
-
-    Raises:
-        UserMistake: If an input names nothing.
+        list[str]: Which files could not be predicted, and why.
     """
-    files: dict[Path, Path] = {}
-    own = [folder.resolve() for folder in outputs]
-    for text in inputs:
-        path = Path(text).expanduser()
-        if path.is_file():
-            found = [path]
-        elif path.is_dir():
-            found = [
-                file
-                for file in sorted(path.rglob('*'))
-                if file.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
-                and not file.name.startswith('.')
-                and not any(file.resolve().is_relative_to(folder) for folder in own)
-            ]
-        else:
-            matches = sorted(glob.glob(str(path), recursive=True))
-            found = [Path(match) for match in matches if Path(match).is_file()]
-        if not found:
-            what = 'holds no image and no video' if path.is_dir() else 'does not exist'
-            raise UserMistake(f'{text} {what}; give images, videos, folders or globs')
-        for file in found:
-            files.setdefault(file.resolve(), file)
-    return list(files.values())
+    videos = {file: name for file, name in names.items() if is_video(file)}
+    rasters = {file: name for file, name in names.items() if is_large(file, run.outputs.window)}
+    images = {file: names[file] for file in names if file not in videos | rasters}
+    columns = (
+        TextColumn('{task.description}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, disable=not progress) as shown:
+        skipped = predict_images(images, run, shown)
+        for file, name in rasters.items():
+            skipped += predict_raster(file, name, run, shown)
+        for file, name in videos.items():
+            skipped += predict_video(file, name, run, shown)
+    return skipped
 
 
-def name_outputs(files: Sequence[Path]) -> dict[Path, str]:
-    """Gives each file's results a name of their own: its stem, with a number where it is taken.
-
-    Args:
-        files (Sequence[Path]): The inputs.
-
-    Returns:
-        dict[Path, str]: Names by input. They differ also where capitals count for nothing.
-    """
-    names: dict[Path, str] = {}
-    taken: set[str] = set()
-    for file in files:
-        name, number = file.stem, 1
-        while name.lower() in taken:
-            number += 1
-            name = f'{file.stem}_{number}'
-        taken.add(name.lower())
-        names[file] = name
-    return names
-
-
-def predict_images(names: dict[Path, str], settings: Settings, progress: Progress) -> list[str]:
+def predict_images(names: Mapping[Path, str], run: FileRun, progress: Progress) -> list[str]:
     """Predicts images, those of one size together.
 
     Args:
-        names (dict[Path, str]): Names of the results by image.
-        settings (Settings): What is the same for all files.
+        names (Mapping): Names of the results by image.
+        run (FileRun): What is the same for all files.
         progress (Progress): Shows how far it is.
 
     Returns:
@@ -110,50 +73,30 @@ def predict_images(names: dict[Path, str], settings: Settings, progress: Progres
     def images() -> Iterator[tuple[Path, LoadedImage]]:
         for file in names:
             try:
-                image = read_image(settings.model, file)
+                image = run.predictor.read(file)
             except UserMistake as mistake:
                 skipped.append(str(mistake))
                 progress.advance(task)
             else:
                 yield file, image
 
-    for batch in batches_of_one_size(images(), lambda item: item[1].shape, settings.batch_size):
+    batch_size = run.predictor.batch_size
+    for batch in batches_of_one_size(images(), lambda item: item[1].shape, batch_size):
         try:
-            class_maps = predict(settings.model, [image for _, image in batch], settings.batch_size)
+            predictions = run.predictor([image for _, image in batch])
         except UserMistake as mistake:  # all are too small
             skipped += [f'{file}: {mistake}' for file, _ in batch]
             progress.advance(task, len(batch))
             continue
-        for (file, image), class_map in zip(batch, class_maps, strict=True):
-            save_class_map(class_map, settings.class_maps / f'{names[file]}.png', settings.model)
-            overlay = draw(settings.model, image, class_map, settings.opacity, settings.legend)
-            save(overlay, settings.overlays / f'{names[file]}.jpg', quality=92)
+        for (file, image), prediction in zip(batch, predictions, strict=True):
+            paths = run.outputs.of(file, names[file])
+            model = run.predictor.model
+            overlay = draw(model, image, prediction.class_map, run.opacity, run.legend)
+            save_image(overlay, paths['overlays'], quality=JPEG_QUALITY)
+            if 'polygons' in paths:
+                regions = find_regions(prediction.class_map, run.outputs.min_area)
+                size = prediction.class_map.shape
+                save_regions(regions, file, size, paths['polygons'], run)
+            save_prediction(prediction, paths, run, read_georeference(file))
             progress.advance(task)
     return skipped
-
-
-def save_class_map(class_map: np.ndarray, path: Path, model: nn.Module) -> None:
-    """Writes class indices as grey PNG: 8 bits, or 16 where there are more than 256 classes."""
-    kind = np.uint8 if len(model.dataset_meta['classes']) <= 256 else np.uint16
-    save(Image.fromarray(class_map.astype(kind)), path)
-
-
-def save(image: Image.Image, path: Path, **settings: int) -> None:
-    """Writes an image; a full disk is told in a sentence."""
-    try:
-        image.save(path, **settings)
-    except OSError as error:
-        raise UserMistake(f'{path} cannot be written: {error.strerror or error}') from error
-
-
-def make_folder(folder: Path) -> None:
-    """Makes a folder and those above it; what forbids it is told in a sentence."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserMistake(f'the folder {folder} cannot be made: {error.strerror}') from error
-
-
-def is_video(file: Path) -> bool:
-    """Tells videos by their suffix."""
-    return file.suffix.lower() in VIDEO_SUFFIXES

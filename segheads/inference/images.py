@@ -16,12 +16,15 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 from mmseg.models import BaseSegmentor
 from PIL import Image, ImageOps
+from torch import Tensor
 
 from segheads.data.checks import leaf_datasets
 from segheads.data.image_files import ImagePipeline, Transform
 from segheads.mistakes import UserMistake, near_matches
 
+from .held_files import held
 from .pictures import as_picture
+from .tensors import array_of_tensor
 
 # The types of 8, 16 and 32 bits that OpenCV, PyTorch and with them all transforms take.
 KEPT_TYPES = (np.uint8, np.uint16, np.int16, np.float32)
@@ -62,7 +65,7 @@ class LoadedImage:
         return as_picture(self.pixels, self.blue_first)
 
 
-ImageLike = str | Path | Image.Image | np.ndarray | LoadedImage
+ImageLike = str | Path | bytes | Image.Image | np.ndarray | Tensor | LoadedImage
 
 
 class LoadedForm(NamedTuple):
@@ -105,15 +108,17 @@ class ImageReader:
 
         Args:
             image (ImageLike): A file (or any address that MMEngine reads, such as those of
-                synthetic scenes), an image of Pillow, or an array, its channels in the order red,
-                green, blue. OpenCV has blue first: give ``image[..., ::-1]``.
+                synthetic scenes), the content of one as bytes, an image of Pillow, or an array or a
+                tensor, its channels in the order red, green, blue. OpenCV has blue first: give
+                ``image[..., ::-1]``.
 
                 Where the config loads 8 bits, arrays are of (H, W), (H, W, 1), (H, W, 3) or
                 (H, W, 4) in uint8 or uint16: grey gets three equal channels, transparency is
                 ignored, of 16 bits the upper 8 are kept. Where it loads what the file has
                 (``color_type='unchanged'``, TIFF), they are of (H, W) or (H, W, channels) in any
-                unit and type, with the channels of the model. Pillow's images are turned as their
-                EXIF data ask for.
+                unit and type, with the channels of the model. Tensors are (C, H, W), see
+                :func:`segheads.inference.tensors.array_of_tensor`. Pillow's images are turned as
+                their EXIF data ask for.
 
         Returns:
             LoadedImage: The image as the config loads it.
@@ -125,6 +130,8 @@ class ImageReader:
             return image
         if isinstance(image, (str, Path)):
             return LoadedImage(self.pipeline.read(str(image)), self.form.blue_first)
+        if isinstance(image, (bytes, bytearray, memoryview)):
+            return self._read_content(bytes(image))
         if isinstance(image, Image.Image):
             try:
                 pixels = _from_pillow(image, self.form)
@@ -134,14 +141,29 @@ class ImageReader:
                 raise UserMistake(f'{image} cannot be read as an image: {error}') from error
         elif isinstance(image, np.ndarray):
             pixels = _from_array(image, self.form)
+        elif isinstance(image, Tensor):
+            pixels = _from_array(array_of_tensor(image, self.form.bits == 8), self.form)
         else:
             raise UserMistake(
-                'an image is a path, an image of Pillow or a NumPy array, but got '
-                f'{type(image).__module__}.{type(image).__name__}'
+                'an image is a path, the bytes of a file, an image of Pillow, a NumPy array or a '
+                f'tensor, but got {type(image).__module__}.{type(image).__name__}'
             )
         size = pixels.shape[:2]
         results = dict(img=pixels, img_path=None, img_shape=size, ori_shape=size)
         return LoadedImage(results, self.form.blue_first)
+
+    def _read_content(self, content: bytes) -> LoadedImage:
+        """Reads a file that exists in memory only."""
+        pipeline = copy.deepcopy(self.pipeline)
+        # They say where the files of the data set are.
+        pipeline.loader.backend_args = pipeline.loader.file_client_args = None
+        with held(content) as address:
+            try:
+                results = pipeline.read(address)
+            except UserMistake as mistake:
+                told = str(mistake).replace(address, f'the content of {len(content)} bytes')
+                raise UserMistake(told) from mistake
+        return LoadedImage(dict(results, img_path=None), self.form.blue_first)
 
 
 def read_image(model: BaseSegmentor, image: ImageLike) -> LoadedImage:

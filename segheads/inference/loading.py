@@ -20,11 +20,13 @@ from mmseg.models import BaseSegmentor
 from mmseg.registry import MODELS
 
 from segheads.checkpoints.fit import check_checkpoint_file, read_weights, set_weights
+from segheads.checkpoints.pretrained import load_pretrained_parts, pretrained_parts
 from segheads.checkpoints.safe_loading import are_trusted
 from segheads.configs.loading import load_config, require_keys, told_as_mistakes
 from segheads.configs.names import is_checkpoint
 from segheads.configs.prediction_part import config_in_checkpoint
-from segheads.configs.preflight import check_modules, forget_pretrained
+from segheads.configs.preflight import check_modules
+from segheads.configs.pretrained import check_pretrained, forget_pretrained
 from segheads.data.meta import dataset_meta
 from segheads.mistakes import UserMistake
 from segheads.runtime.description import is_exported
@@ -38,6 +40,7 @@ def load(
     checkpoint: str | Path | None = None,
     device: str | None = None,
     *,
+    pretrained: bool | str | Path = False,
     allow_partial: bool = False,
     runtime: str | None = None,
     threads: int | None = None,
@@ -53,6 +56,10 @@ def load(
             which, behind a config, leaves the model with random weights, and warns.
         device (str | None): Such as 'cpu' or 'cuda:1'. Default: None, which is the GPU if there is
             one.
+        pretrained (bool | str | Path): Whether the encoder gets the pretrained weights that the
+            config names, or the same encoder's from elsewhere on this machine; or a file, folder
+            or address of other ones, such as 'hf://nvidia/mit-b0'. The head stays random.
+            Default: False.
         allow_partial (bool): Whether parameters that the checkpoint lacks may stay random.
             Default: False.
         runtime (str | None): What runs an exported model: 'onnxruntime', 'openvino' or 'torch'.
@@ -65,7 +72,8 @@ def load(
 
     Raises:
         UserMistake: If the config or the checkpoint cannot be read, if the checkpoint does not fit
-            the model, or if there is no such device or runtime.
+            the model, or if there is no such device or runtime. Also if pretrained weights are to
+            be loaded beside a checkpoint, are not there, or do not fit the encoder.
         segheads.checkpoints.CheckpointError: If the checkpoint is damaged, or might run code.
 
     Examples:
@@ -86,15 +94,28 @@ def load(
     require_keys(cfg, ('model',))
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     check_modules(cfg)
-    forget_pretrained(cfg.model)
+    if pretrained:
+        if weights is not None:
+            raise UserMistake(
+                f'the checkpoint {checkpoint or config} holds weights for the whole model: leave '
+                'pretrained out'
+            )
+        _choose_pretrained(cfg, pretrained)
+    else:
+        forget_pretrained(cfg.model)
+    named = list(pretrained_parts(cfg.model))
     with told_as_mistakes(cfg):
         model = MODELS.build(cfg.model)
+    if pretrained and not named and getattr(model.backbone, 'pretrained', False) is True:
+        model.backbone.init_weights()  # it downloads by itself
+    elif pretrained:
+        load_pretrained_parts(model, named)
     # It works across the processes of a training only.
     model = revert_sync_batchnorm(model)
     if weights is None:
         warnings.warn(
-            'no checkpoint was given, so the weights of the model are random and what it predicts '
-            'means nothing',
+            f'no checkpoint was given, so the weights of the {"head" if pretrained else "model"} '
+            'are random and what it predicts means nothing',
             stacklevel=2,
         )
         meta = {}
@@ -125,6 +146,15 @@ def _read_model(
         )
     weights = read_weights(str(source))
     return config_in_checkpoint(weights.get('meta') or {}, str(source), are_trusted()), weights
+
+
+def _choose_pretrained(cfg: Config, pretrained: bool | str | Path) -> None:
+    """Lets the encoder of a config name weights that are there."""
+    if pretrained is not True:
+        check_checkpoint_file(str(pretrained))
+        cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(pretrained))
+        cfg.model.pop('pretrained', None)
+    check_pretrained(cfg.model)
 
 
 def _find_device(device: str | None) -> torch.device:

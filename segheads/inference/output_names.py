@@ -2,9 +2,11 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+Key = TypeVar('Key', bound=Hashable)
 
 
 def output_names(dataset: Any) -> dict[str, str]:
@@ -43,10 +45,23 @@ def name_outputs(paths: Iterable[str], folders: Iterable[str]) -> dict[str, str]
         parents = [os.path.dirname(os.path.abspath(image)) for image in images]
     root = os.path.commonpath(parents) if parents else ''
     files = {image: _below(root, image) for image in images}
+    return told_apart(files)
+
+
+def told_apart(files: Mapping[Key, str]) -> dict[Key, str]:
+    """Takes the suffixes off paths, and keeps the results different.
+
+    Args:
+        files (Mapping): Relative paths, by anything.
+
+    Returns:
+        dict: The same without suffix. Those that differ in the suffix only keep it, and those that
+        differ in capitals only get a number.
+    """
     same_stem = Counter(_stem(file).lower() for file in files.values())
-    names: dict[str, str] = {}
+    names: dict[Key, str] = {}
     taken: set[str] = set()
-    for image, file in files.items():
+    for key, file in files.items():
         stem = _stem(file)
         name = wanted = stem if same_stem[stem.lower()] == 1 else file
         number = 1
@@ -54,7 +69,7 @@ def name_outputs(paths: Iterable[str], folders: Iterable[str]) -> dict[str, str]
             number += 1
             name = f'{wanted}_{number}'
         taken.add(name.lower())
-        names[image] = name
+        names[key] = name
     return names
 
 

@@ -1,127 +1,122 @@
-"""Class maps from images, and what a model is asked for beside them."""
+"""Class maps from images of any kind, and the probabilities behind them."""
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 from mmseg.models import BaseSegmentor
-from mmseg.structures import SegDataSample
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
 
-from segheads.data.image_files import ImagePipeline
 from segheads.mistakes import UserMistake
-from segheads.segmentors.image_channels import channel_fault
 
-from .images import ImageLike, ImageReader, LoadedImage
+from .images import ImageLike, LoadedImage
+from .input_files import image_files, is_video
+from .predictor import Predictor
+from .probabilities import Prediction
+from .video_frames import read_video
 
-# Batches that wait to be filled, in multiples of their size: sizes of images may all differ.
-WAITING_BATCHES = 4
-# Encoders and heads divide the size of their input by 32.
-SMALLEST_SIDE = 32
-
-Item = TypeVar('Item')
+Result = np.ndarray | Prediction
+ONE_IMAGE = (str, Path, bytes, bytearray, memoryview, Image.Image, np.ndarray, LoadedImage)
 
 
 def predict(
-    model: BaseSegmentor, images: ImageLike | Sequence[ImageLike], batch_size: int = 1
-) -> np.ndarray | list[np.ndarray]:
+    model: BaseSegmentor,
+    images: ImageLike | Iterable[ImageLike],
+    batch_size: int = 1,
+    *,
+    scores: bool = False,
+    probabilities: bool = False,
+    augmented: bool = False,
+    progress: bool | None = None,
+) -> Result | list[Result] | dict[Path, Result] | Iterator[Result]:
     """Predicts the class of every pixel.
 
     Images go through the test pipeline of the config, as in evaluation; files are read by its own
     loading transform, so that the model gets the pixels that it was trained on.
 
     Args:
-        model (BaseSegmentor): As :func:`load` or MMSegmentation's ``init_model`` returns it.
-        images (ImageLike | Sequence[ImageLike]): One image, or a list or tuple of images of any
-            sizes: paths, images of Pillow, NumPy arrays whose channels are in the order red,
-            green, blue (see :class:`segheads.inference.images.ImageReader`), or what
-            :func:`segheads.inference.images.read_image` returns.
+        model (BaseSegmentor): As :func:`segheads.load` or MMSegmentation's ``init_model`` returns
+            it.
+        images (ImageLike | Iterable[ImageLike]): One image, of the kinds that
+            :class:`segheads.inference.images.ImageReader` takes: a path, the content of a file as
+            bytes, an image of Pillow, a NumPy array (H, W, C) or a tensor (C, H, W), red first.
+            Or many, of any sizes: a list, a tuple, an iterator, a tensor (B, C, H, W), the path of
+            a folder, which is searched with all folders below, or the path of a video.
         batch_size (int): How many images of one size the model takes at once. Default: 1.
+        scores (bool): Whether to return the probability of each pixel's class too.
+            Default: False.
+        probabilities (bool): Whether to return the probabilities of all classes too.
+            Default: False.
+        augmented (bool): Whether to average over the views of the ``tta_pipeline`` of the config.
+            Default: False.
+        progress (bool | None): Whether a list or a folder shows how far it is, on stderr.
+            Default: None, which shows it on a terminal.
 
     Returns:
-        numpy.ndarray | list[numpy.ndarray]: Class indices, (H, W) in int64, of the size of the
-        image; for a list of images a list in the same order.
+        Of one image its class map, (H, W) in int64 and of the size of the image; with ``scores`` or
+        ``probabilities`` a :class:`segheads.inference.Prediction`. Of a list, a tuple or a batch a
+        list in the same order, of a folder a dict by path, of an iterator or a video an iterator,
+        which predicts as it is asked.
 
     Raises:
-        UserMistake: If an image cannot be read, is too small for the model or has another number
-            of channels, or if ``batch_size`` is not positive.
+        UserMistake: If there is no image, if one cannot be read, is too small for the model or has
+            another number of channels, if ``batch_size`` is not positive, or if there is nothing to
+            augment by.
     """
-    if batch_size < 1:
-        raise UserMistake(f'batch_size must be 1 or more, but is {batch_size}')
-    many = images if isinstance(images, (list, tuple)) else [images]
-    reader = ImageReader(model.cfg)
-    prepare = _preparation(model, reader.pipeline)
-    prepared = ((index, prepare(reader(image))) for index, image in enumerate(many))
-    class_maps: list[np.ndarray] = [None] * len(many)
-    for batch in batches_of_one_size(prepared, lambda each: each[1]['inputs'].shape, batch_size):
-        data = {key: [each[key] for _, each in batch] for key in ('inputs', 'data_samples')}
-        samples = _segment(model, data)
-        for (index, _), sample in zip(batch, samples, strict=True):
-            class_maps[index] = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.int64)
-    return class_maps if isinstance(images, (list, tuple)) else class_maps[0]
+    predictor = Predictor(
+        model, batch_size, scores=scores, probabilities=probabilities, augmented=augmented
+    )
+    only_class_maps = not (scores or probabilities)
+
+    def results(many: Iterable[ImageLike]) -> Iterator[Result]:
+        for prediction in _in_order(predictor, many):
+            yield prediction.class_map if only_class_maps else prediction
+
+    def all_results(many: list[ImageLike]) -> list[Result]:
+        if not many:
+            raise UserMistake('there is no image to predict: the list is empty')
+        return list(_shown(results(many), len(many), progress))
+
+    if isinstance(images, (str, Path)) and Path(images).expanduser().is_dir():
+        files = image_files(Path(images).expanduser())
+        return dict(zip(files, all_results(files), strict=True))
+    if isinstance(images, (str, Path)) and is_video(Path(images)):
+        return results(read_video(Path(images).expanduser()))
+    if isinstance(images, Tensor):
+        return all_results(list(images)) if images.ndim == 4 else next(results([images]))
+    if isinstance(images, ONE_IMAGE):
+        return next(results([images]))
+    if isinstance(images, (list, tuple)):
+        return all_results(list(images))
+    if isinstance(images, Iterable) and not isinstance(images, Mapping) and not _is_file(images):
+        return results(images)
+    return next(results([images]))  # says what an image is
 
 
-def batches_of_one_size(
-    items: Iterable[Item], size_of: Callable[[Item], Hashable], batch_size: int
-) -> Iterator[list[Item]]:
-    """Puts items of the same size together, holding few of them at a time.
-
-    Args:
-        items (Iterable): Anything that has a size.
-        size_of (Callable): Returns the size of an item.
-        batch_size (int): Most items in a batch.
-
-    Yields:
-        list: Items of the same size. A batch has fewer than ``batch_size`` if no more of its size
-        come, or if too many items of other sizes wait.
-    """
-    waiting: dict[Hashable, list[Item]] = defaultdict(list)
-    for item in items:
-        waiting[size_of(item)].append(item)
-        fullest = max(waiting, key=lambda size: len(waiting[size]))
-        too_many = sum(map(len, waiting.values())) >= WAITING_BATCHES * batch_size
-        if too_many or len(waiting[fullest]) == batch_size:
-            yield waiting.pop(fullest)
-    yield from waiting.values()
+def _is_file(images: Any) -> bool:
+    """Tells an open file, whose lines are no images."""
+    return hasattr(images, 'read')
 
 
-def _preparation(
-    model: BaseSegmentor, pipeline: ImagePipeline
-) -> Callable[[LoadedImage], dict[str, Any]]:
-    """Returns what makes the model's input of a loaded image."""
-    pads = bool(model.data_preprocessor.test_cfg)
-    transforms = pipeline.preparation()
-
-    def prepare(image: LoadedImage) -> dict[str, Any]:
-        prepared = dict(image.results)
-        for transform in transforms:
-            try:
-                prepared = transform(prepared)
-            except Exception as error:  # most transforms are made for three channels of 8 bits
-                shape = 'x'.join(map(str, image.shape))
-                raise UserMistake(
-                    f'{type(transform).__name__} of the test pipeline does not take an image of '
-                    f'{shape} in {image.pixels.dtype}: {str(error).strip().splitlines()[0]}'
-                ) from error
-        height, width = prepared['inputs'].shape[1:]
-        if min(height, width) < SMALLEST_SIDE and not pads:
-            raise UserMistake(
-                f'an image of {image.shape[1]}x{image.shape[0]} pixels is too small: the model '
-                f'gets it as {width}x{height}, and needs {SMALLEST_SIDE} per side; enlarge it'
-            )
-        return prepared
-
-    return prepare
+def _in_order(predictor: Predictor, images: Iterable[ImageLike]) -> Iterator[Prediction]:
+    """Predicts in batches, and yields in the order of the images."""
+    loaded = ((index, predictor.read(image)) for index, image in enumerate(images))
+    waiting: dict[Any, Prediction] = {}
+    following = 0
+    for index, prediction in predictor.in_batches(loaded):
+        waiting[index] = prediction
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
 
 
-def _segment(model: BaseSegmentor, data: dict[str, list[Any]]) -> list[SegDataSample]:
-    """Runs the model; where that fails for the number of channels, says so."""
-    try:
-        with torch.no_grad():
-            return model.test_step(data)
-    except RuntimeError as error:
-        fault = channel_fault(model, len(data['inputs'][0]))
-        if fault is None:
-            raise
-        raise UserMistake(fault) from error
+def _shown(results: Iterator[Result], total: int, progress: bool | None) -> Iterable[Result]:
+    shows = total > 1 and sys.stderr.isatty() if progress is None else progress
+    if not shows:
+        return results
+    return track(results, 'Predicting', total, console=Console(stderr=True))

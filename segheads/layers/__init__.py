@@ -2,8 +2,9 @@
 
 from .adaptive_pooling import adaptive_avg_pool2d
 from .default_init import DefaultConvModule, PyTorchDefaultInit
+from .pixel_sums import sum_over_pixels
 from .pointwise_conv import PointwiseConv2d, pointwise_conv2d
-from .region_grid import RegionGrid
+from .region_grid import RegionGrid, region_grid
 
 __all__ = [
     'DefaultConvModule',
@@ -12,4 +13,6 @@ __all__ = [
     'RegionGrid',
     'adaptive_avg_pool2d',
     'pointwise_conv2d',
+    'region_grid',
+    'sum_over_pixels',
 ]

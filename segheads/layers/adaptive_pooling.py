@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 from segheads import compat
 
+from .pixel_sums import sum_over_pixels
+
 
 def adaptive_avg_pool2d(x: Tensor, size: Sequence[int]) -> Tensor:
     """Average a map over a grid of bins, as ``torch.nn.functional.adaptive_avg_pool2d``.
@@ -28,7 +30,7 @@ def adaptive_avg_pool2d(x: Tensor, size: Sequence[int]) -> Tensor:
         return F.adaptive_avg_pool2d(x, size)
     rows = _averages(x.shape[2], size[0], x)
     columns = _averages(x.shape[3], size[1], x)
-    return rows @ x @ columns.transpose(0, 1)
+    return sum_over_pixels(sum_over_pixels(rows, x), columns.transpose(0, 1))
 
 
 def _averages(extent: int, bins: int, x: Tensor) -> Tensor:
@@ -38,4 +40,5 @@ def _averages(extent: int, bins: int, x: Tensor) -> Tensor:
     begin = bin_number * extent // bins
     end = ((bin_number + 1) * extent + bins - 1) // bins
     inside = (position >= begin[:, None]) & (position < end[:, None])
-    return inside.to(x.dtype) / (end - begin)[:, None].to(x.dtype)
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    return inside.to(dtype) / (end - begin)[:, None].to(dtype)

@@ -1,10 +1,11 @@
 """Between which cells of a map each pixel lies when the map is resized bilinearly."""
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from .size_tables import kept_per_size
 
 
 class InterpolationTable(NamedTuple):
@@ -23,7 +24,7 @@ class InterpolationTable(NamedTuple):
     start: Tensor
 
 
-@lru_cache(maxsize=64)
+@kept_per_size
 def interpolation_table(
     length: int, extent: int, align_corners: bool, device: torch.device
 ) -> InterpolationTable:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .size_tables import kept_per_size
+
 
 class RegionGrid:
     """Disjoint regions of a map: cut it into them, and put it together again.
@@ -45,6 +47,12 @@ class RegionGrid:
         """Put (B, R, Q, C) together to (B, C, *size)."""
         pixels = x.flatten(1, 2).index_select(1, self._places)
         return pixels.transpose(1, 2).unflatten(2, size)
+
+
+@kept_per_size
+def region_grid(size: Sequence[int], bins: tuple[int, int], device: torch.device) -> RegionGrid:
+    """Return the :class:`RegionGrid`, kept for the next map of the size."""
+    return RegionGrid(size, bins, device)
 
 
 def _cut(extent: int, bins: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -9,12 +9,13 @@ contiguous memory.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from math import isqrt
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from .resized_side import ResizedSide
+from .size_tables import kept_per_size
 
 # A tile is worked on several times: on a CPU it stays in the cache of a core, whose size is 1 MiB
 # or more today. A GPU wants fewer and larger tiles.
@@ -66,55 +67,38 @@ class Tile:
         source_gradient[self.source_rows, self.source_columns] += self.column_weights.t() @ widened
 
 
-def resize_weights(source: Tensor, extent: int, align_corners: bool) -> Tensor:
-    """Resize along one side; of an identity matrix it makes the weights of the interpolation.
-
-    The weights come from PyTorch's own interpolation, and so are those by which
-    :func:`torch.nn.functional.interpolate` resizes maps bilinearly on the same device.
-
-    Args:
-        source (Tensor): Values along the side, (n, length).
-        extent (int): The length to resize to.
-        align_corners (bool): Whether the outermost pixels keep their places.
-
-    Returns:
-        Tensor: Resized values (n, extent).
-    """
-    if source.shape[1] == extent:
-        return source
-    return F.interpolate(source[None], extent, mode='linear', align_corners=align_corners)[0]
-
-
-def tiles(row_weights: Tensor, column_weights: Tensor, channels: int) -> Iterator[Tile]:
+def tiles(rows: ResizedSide, columns: ResizedSide, channels: int) -> Iterator[Tile]:
     """Cut a resized map into tiles, row by row.
 
     Args:
-        row_weights (Tensor): Weights (H, h) of the map's rows in those of the result.
-        column_weights (Tensor): Weights (W, w) of the map's columns in those of the result.
+        rows (ResizedSide): How the rows of the map make those of the result.
+        columns (ResizedSide): The same of the columns.
         channels (int): Number of channels of the map.
 
     Yields:
-        Tile: The tiles, which cover the result without overlap.
+        Tile: The tiles, which cover the result without overlap. They need the cells of the map in
+        the order of the sides.
     """
-    if row_weights.device.type == 'cpu':
+    if rows.weights.device.type == 'cpu':
         values = CPU_TILE_VALUES * torch.get_num_threads()
     else:
         values = GPU_TILE_VALUES
     edge = max(1, isqrt(values // channels))
-    column_bands = list(_bands(column_weights, edge))
-    for rows, source_rows in _bands(row_weights, edge):
-        for columns, source_columns in column_bands:
+    row_weights, column_weights = (side.in_order(side.weights).t() for side in (rows, columns))
+    column_bands = list(columns.bands(edge))
+    for row_band, source_rows in rows.bands(edge):
+        for column_band, source_columns in column_bands:
             yield Tile(
-                rows,
-                columns,
+                row_band,
+                column_band,
                 source_rows,
                 source_columns,
-                row_weights[rows, source_rows],
-                column_weights[columns, source_columns],
+                row_weights[row_band, source_rows],
+                column_weights[column_band, source_columns],
             )
 
 
-@lru_cache(maxsize=16)
+@kept_per_size
 def bilinear_tiles(
     source_size: tuple[int, int],
     size: tuple[int, int],
@@ -136,17 +120,8 @@ def bilinear_tiles(
     Returns:
         tuple[Tile, ...]: The tiles.
     """
-    row_weights, column_weights = (
-        resize_weights(torch.eye(length, dtype=dtype, device=device), extent, align_corners).t()
+    rows, columns = (
+        ResizedSide.identity(length, dtype, device).resize(extent, align_corners)
         for length, extent in zip(source_size, size, strict=True)
     )
-    return tuple(tiles(row_weights, column_weights, channels))
-
-
-def _bands(weights: Tensor, length: int) -> Iterator[tuple[slice, slice]]:
-    """Cut the rows of a matrix into bands, each with the range of columns that it uses."""
-    is_used = (weights != 0).cpu()
-    for start in range(0, len(weights), length):
-        stop = min(start + length, len(weights))
-        used = is_used[start:stop].any(dim=0).nonzero()
-        yield slice(start, stop), slice(int(used[0]), int(used[-1]) + 1)
+    return tuple(tiles(rows, columns, channels))

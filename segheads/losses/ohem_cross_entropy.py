@@ -102,5 +102,7 @@ class OHEMCrossEntropyLoss(UpsamplingLoss):
         # Pixels that are not labelled have none, and come last.
         hardest_first = losses.flatten().sort(descending=True).values
         last = (labelled.sum() - 1).clamp(0, self.min_kept * len(losses))
-        kept = losses > hardest_first[last].clamp(max=-log(self.thresh))
+        # Looked up by the device: an index would be fetched from it first.
+        threshold = hardest_first.gather(0, last.view(1)).clamp(max=-log(self.thresh))
+        kept = losses > threshold
         return torch.where(kept.any(), kept, labelled)

@@ -5,6 +5,8 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segheads.layers.size_tables import kept_per_size
+
 
 @MODELS.register_module()
 class RegionClassificationLoss(nn.Module):
@@ -121,26 +123,41 @@ def count_labels(
     Returns:
         Tensor: Counts (B, num_classes + 1, *bins); the last ones are of pixels without a class.
     """
-    rows, row_bins = _windows(labels.shape[1], bins[0], labels.device)
-    columns, column_bins = _windows(labels.shape[2], bins[1], labels.device)
-    labels = labels[:, rows][:, :, columns]
     is_class = (labels != ignore_index) & (labels >= 0) & (labels < num_classes)
     labels = torch.where(is_class, labels, num_classes)
+    # One more for what is not in a window that is shorter than others. By image, bin of the height,
+    # row in it, bin of the width, column in it:
+    num_labels = num_classes + 2
+    labels = _cut(_cut(labels, 2, bins[1], num_classes + 1), 1, bins[0], num_classes + 1)
 
-    image = torch.arange(len(labels), device=labels.device)[:, None, None]
-    region = (image * bins[0] + row_bins[:, None]) * bins[1] + column_bins
-    num_regions, num_labels = len(labels) * bins[0] * bins[1], num_classes + 1
-    counts = torch.bincount(
-        (region * num_labels + labels).flatten(), minlength=num_regions * num_labels
-    )
-    return counts.view(len(labels), *bins, num_labels).permute(0, 3, 1, 2)
+    region = torch.arange(len(labels) * bins[0] * bins[1], device=labels.device)
+    places = region.view(-1, bins[0], 1, bins[1], 1) * num_labels + labels
+    # `bincount` would ask the device for the largest place.
+    counts = places.new_zeros(len(region) * num_labels)
+    counts = counts.scatter_add(0, places.flatten(), torch.ones_like(places).flatten())
+    return counts.view(-1, *bins, num_labels)[..., :-1].permute(0, 3, 1, 2)
 
 
+def _cut(labels: Tensor, dim: int, bins: int, outside: int) -> Tensor:
+    """Cut a side into windows; ``dim`` becomes the windows and the positions in each."""
+    extent = labels.shape[dim]
+    if extent % bins == 0:
+        return labels.unflatten(dim, (bins, extent // bins))
+    positions, inside = _windows(extent, bins, labels.device)
+    labels = labels.index_select(dim, positions.flatten()).unflatten(dim, positions.shape)
+    return torch.where(inside.view(inside.shape + (1,) * (labels.dim() - dim - 2)), labels, outside)
+
+
+@kept_per_size
 def _windows(extent: int, bins: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """List the positions in the windows along a side, window by window, and whose they are."""
-    windows = [
-        torch.arange(index * extent // bins, -(-(index + 1) * extent // bins), device=device)
-        for index in range(bins)
-    ]
-    lengths = torch.tensor([len(window) for window in windows], device=device)
-    return torch.cat(windows), torch.arange(bins, device=device).repeat_interleave(lengths)
+    """List the positions in the windows along a side.
+
+    Returns:
+        tuple[Tensor, Tensor]: Positions from the first of each window on, and whether they are in
+        it, both (bins, length of the longest).
+    """
+    edges = torch.arange(bins + 1, device=device) * extent
+    begin, end = edges[:-1] // bins, (edges[1:] + bins - 1) // bins
+    # A window may share a row with each neighbour.
+    positions = begin[:, None] + torch.arange(extent // bins + 2, device=device)
+    return positions.clamp(max=extent - 1), positions < end[:, None]

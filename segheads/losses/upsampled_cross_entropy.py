@@ -58,6 +58,9 @@ class UpsampledCrossEntropyLoss(UpsamplingLoss):
             )
         super().__init__(loss_weight, loss_name)
         self.class_weight = get_class_weight(class_weight)
+        # On the device of the model: a list would be copied to it in every step.
+        weights = None if class_weight is None else torch.tensor(self.class_weight).float()
+        self.register_buffer('_class_weight', weights, persistent=False)
         self.avg_non_ignore = avg_non_ignore
         self.implementation = check_implementation(implementation, type(self).__name__)
 
@@ -128,7 +131,9 @@ class UpsampledCrossEntropyLoss(UpsamplingLoss):
         if self.class_weight is None:
             counts = torch.ones_like(labels, dtype=dtype)
         else:
-            class_weight = torch.tensor(self.class_weight, dtype=dtype, device=logits.device)
+            class_weight = self._class_weight.to(logits.device, dtype)
+            if dtype == torch.float64:  # the buffer is less precise, as some devices have no other
+                class_weight = torch.tensor(self.class_weight, dtype=dtype, device=logits.device)
             if class_weight.shape != logits.shape[1:2]:
                 raise ValueError(
                     'UpsampledCrossEntropyLoss: class_weight must list one weight per class, '

@@ -5,6 +5,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from .label_check import find_labelled
+
 
 class UpsamplingLoss(nn.Module, ABC):
     """A ``loss_decode`` that takes the logits of a head as the head computes them.
@@ -70,25 +72,16 @@ def labelled_pixels(labels: Tensor, num_classes: int, ignore_index: int | None) 
         Tensor: Whether a pixel has a class, (B, H, W).
 
     Raises:
-        ValueError: If a label is neither a class nor ``ignore_index``, or if there is one class
-            only, of which softmax makes nothing.
+        ValueError: If a label is neither a class nor ``ignore_index``, on a GPU with one of the
+            next batches (:mod:`segheads.losses.label_check`); or if there is one class only, of
+            which softmax makes nothing.
     """
     if num_classes == 1:
         raise ValueError(
             'A softmax over one score says nothing: for a head with out_channels=1 take '
             "loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True)."
         )
-    labelled = torch.ones_like(labels, dtype=torch.bool)
-    if ignore_index is not None:
-        labelled = labels != ignore_index
-    wrong = labelled & ((labels < 0) | (labels >= num_classes))
-    if wrong.any():
-        raise ValueError(
-            f'A label is {labels[wrong][0].item()}, but the head has {num_classes} classes (0 to '
-            f'{num_classes - 1}) and ignores {ignore_index}: correct num_classes of the head, or '
-            'the labels (reduce_zero_label shifts them by one).'
-        )
-    return labelled
+    return find_labelled(labels, num_classes, ignore_index)
 
 
 def pixel_accuracy(correct: Tensor, labelled: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from segheads.configs.preflight import forget_pretrained
+from segheads.configs.pretrained import forget_pretrained
 from segheads.segmentors.image_channels import image_channels
 
 

@@ -15,6 +15,7 @@ from segheads.layers.fastest_implementation import (
     must_not_measure,
     require_kernel,
 )
+from segheads.layers.nonfinite import replace_nonfinite
 
 ClassMap = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -89,7 +90,8 @@ def full_size_class_map(logits: Tensor, row_weights: Tensor, column_weights: Ten
     """Find it by PyTorch's operators, if all is finite; see :func:`fastest_class_map`."""
     # Autocast would turn the matrix products to 16 bits.
     with torch.autocast(logits.device.type, enabled=False):
-        scores = row_weights.t() @ (logits.to(row_weights.dtype) @ column_weights)
+        scores = replace_nonfinite(logits.to(row_weights.dtype))
+        scores = row_weights.t() @ (scores @ column_weights)
     return scores.argmax(dim=0, keepdim=True)
 
 

@@ -1,12 +1,12 @@
 """Class maps without logits at the resolution of the image."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 
 import torch
 from mmengine.model import BaseTTAModel
 from mmengine.structures import PixelData
+from mmseg.models.utils import resize
 from mmseg.structures import SegDataSample
 from mmseg.utils import OptSampleList, SampleList
 from torch import Tensor, nn
@@ -15,10 +15,18 @@ from torch.nn.modules.module import register_module_module_registration_hook
 from segheads.configs.windows import check_windows
 from segheads.heads.low_resolution import KEEP_LOW_RESOLUTION
 from segheads.layers.fastest_implementation import AUTO, check_implementation
-from segheads.layers.tiled_resize import Tile, resize_weights, tiles
+from segheads.layers.nonfinite import all_finite, replace_nonfinite, restore_nonfinite
+from segheads.layers.resized_side import ResizedSide
+from segheads.layers.size_tables import kept_per_size
+from segheads.layers.tiled_resize import Tile, tiles
 
 from .fastest_class_map import fastest_class_map
 from .logits_on_demand import attach_logits
+
+# Where windows begin and end along a side.
+Windows = tuple[tuple[int, int], ...]
+# Padding to cut off before and behind, whether to flip, the extent to resize to.
+Steps = tuple[int, int, bool, int]
 
 
 class TiledPrediction:
@@ -78,24 +86,42 @@ class TiledPrediction:
 
         # Where half precision rounds two classes to one score, the first of them would win.
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        row_weights, column_weights = (
-            _window_weights(logits.new_ones(cells // len(windows)), windows, self.align_corners)
-            for cells, windows in zip(logits.shape[2:], (rows, columns), strict=True)
-        )
         implementation = check_implementation(self.test_cfg.get('implementation', AUTO), 'test_cfg')
-        results = data_samples or [SegDataSample() for _ in metas]
+        # On a GPU asking would mean to wait.
+        as_mmseg = logits.device.type == 'cpu' and not all_finite(logits)
+        if as_mmseg:
+            results = self._classify_as_mmseg(logits, rows, columns, data_samples)
+        else:
+            results = data_samples or [SegDataSample() for _ in metas]
+        cells = [
+            extent // len(windows)
+            for extent, windows in zip(logits.shape[2:], (rows, columns), strict=True)
+        ]
         for result, image_logits, meta in zip(results, logits, metas, strict=True):
-            weights = row_weights, column_weights
-            if data_samples is not None:
-                weights = self._weights_of_original(*weights, meta)
-            classes = fastest_class_map(image_logits, *weights, class_map, implementation)
-            result.set_data(dict(pred_sem_seg=PixelData(data=classes)))
-            attach_logits(result, partial(resized_logits, image_logits.detach(), *weights))
+            steps = _steps_to_original(meta) if data_samples is not None else (None, None)
+            sides = [
+                _window_weights(*side, self.align_corners, logits.dtype, logits.device)
+                for side in zip(cells, (rows, columns), steps, strict=True)
+            ]
+            if not as_mmseg:
+                classes = fastest_class_map(
+                    image_logits,
+                    *(side.weights for side in sides),
+                    # Tiles need to know more of the sides than their weights.
+                    lambda logits, *_, sides=sides: class_map(logits, *sides),
+                    implementation,
+                )
+                result.set_data(dict(pred_sem_seg=PixelData(data=classes)))
+            attach_logits(
+                result,
+                (len(image_logits), *(side.weights.shape[1] for side in sides)),
+                partial(resized_tiles, image_logits.detach(), *sides),
+            )
         return results
 
     def _predict_whole(
         self, inputs: Tensor, metas: Sequence[dict]
-    ) -> tuple[Tensor, list[slice], list[slice]]:
+    ) -> tuple[Tensor, Windows, Windows]:
         """Predict logits, and say which rows and columns of the image they stand for."""
         logits = self.encode_decode(
             inputs, [dict(meta, **{KEEP_LOW_RESOLUTION: True}) for meta in metas]
@@ -104,11 +130,11 @@ class TiledPrediction:
         size = metas[0]['img_shape']
         if not isinstance(size, torch.Size):
             size = metas[0].get('pad_shape', size)
-        return logits, [slice(0, size[0])], [slice(0, size[1])]
+        return logits, ((0, size[0]),), ((0, size[1]),)
 
     def _predict_windows(
         self, inputs: Tensor, metas: Sequence[dict]
-    ) -> tuple[Tensor, list[slice], list[slice]]:
+    ) -> tuple[Tensor, Windows, Windows]:
         """Predict the logits of overlapping windows, side by side in one map."""
         check_windows(self.test_cfg)
         rows, columns = (
@@ -121,150 +147,151 @@ class TiledPrediction:
         for row in rows:
             line = []
             for column in columns:
-                window = inputs[:, :, row, column]
+                window = inputs[:, :, slice(*row), slice(*column)]
                 settings = {'img_shape': window.shape[2:], KEEP_LOW_RESOLUTION: True}
                 line.append(self.encode_decode(window, [dict(meta, **settings) for meta in metas]))
             mosaic.append(torch.cat(line, dim=3))
         return torch.cat(mosaic, dim=2), rows, columns
 
-    def _weights_of_original(
-        self, row_weights: Tensor, column_weights: Tensor, meta: dict
-    ) -> tuple[Tensor, Tensor]:
-        """Go on from the network's input to the original image: cut off padding, flip, resize."""
-        left, right, top, bottom = meta.get('img_padding_size', meta.get('padding_size', [0] * 4))
-        row_weights = row_weights[:, top : row_weights.shape[1] - bottom]
-        column_weights = column_weights[:, left : column_weights.shape[1] - right]
-        if meta.get('flip'):
-            direction = meta.get('flip_direction')
-            if direction == 'horizontal':
-                column_weights = column_weights.flip(1)
-            elif direction == 'vertical':
-                row_weights = row_weights.flip(1)
-            else:
-                raise ValueError(
-                    "Images can be flipped back if flip_direction is 'horizontal' or 'vertical', "
-                    f'but it is {direction!r}.'
+    def _classify_as_mmseg(
+        self, logits: Tensor, rows: Windows, columns: Windows, data_samples: OptSampleList
+    ) -> SampleList:
+        """Find the classes from up-sampled logits, to the last infinity as MMSegmentation does."""
+        scores = logits.new_zeros(*logits.shape[:2], rows[-1][1], columns[-1][1])
+        counts = logits.new_zeros(scores.shape[2:])
+        for row, line in zip(rows, logits.chunk(len(rows), dim=2), strict=True):
+            for column, window in zip(columns, line.chunk(len(columns), dim=3), strict=True):
+                place = (..., slice(*row), slice(*column))
+                size = scores[place].shape[2:]
+                scores[place] += resize(
+                    window, size, mode='bilinear', align_corners=self.align_corners
                 )
-        height, width = meta['ori_shape'][:2]
-        return (
-            resize_weights(row_weights, height, self.align_corners),
-            resize_weights(column_weights, width, self.align_corners),
-        )
+                counts[place] += 1
+        results = self.postprocess_result(scores / counts, data_samples)
+        for result in results:
+            del result.seg_logits
+        return results
 
 
 @torch.compiler.disable
 @torch.no_grad()
-def class_map(logits: Tensor, row_weights: Tensor, column_weights: Tensor) -> Tensor:
+def class_map(logits: Tensor, rows: ResizedSide | Tensor, columns: ResizedSide | Tensor) -> Tensor:
     """Find the class with the highest score at each pixel, tile by tile.
+
+    Scores that are not finite change the pixels that they reach, and no others. Where several
+    classes of a pixel are NaN, or infinite, it is the one that reaches it most.
 
     Args:
         logits (Tensor): Scores of the classes (C, h, w).
-        row_weights (Tensor): Weights (h, H) of the rows of the logits in those of the image.
-        column_weights (Tensor): Weights (w, W) of the columns of the logits.
+        rows (ResizedSide | Tensor): How the rows of the logits make those of the image, or the
+            weights alone, (h, H).
+        columns (ResizedSide | Tensor): The same of the columns, (w, W).
 
     Returns:
         Tensor: The class of each pixel, (1, H, W).
     """
-    size = row_weights.shape[1], column_weights.shape[1]
+    rows, columns = _as_side(rows), _as_side(columns)
+    size = rows.weights.shape[1], columns.weights.shape[1]
     classes = torch.empty(1, *size, dtype=torch.long, device=logits.device)
-    for tile, values in _resized_tiles(logits, row_weights, column_weights):
+    for tile, values in _resized_tiles(logits, rows, columns):
         classes[0, tile.rows, tile.columns] = values.argmax(dim=2)
     return classes
 
 
-@torch.compiler.disable
-@torch.no_grad()
-def resized_logits(logits: Tensor, row_weights: Tensor, column_weights: Tensor) -> Tensor:
-    """Resize logits to the image, where somebody wants more than the class map.
+def resized_tiles(
+    logits: Tensor, rows: ResizedSide | Tensor, columns: ResizedSide | Tensor
+) -> Iterator[tuple[Tile, Tensor]]:
+    """Resize logits to the image, tile by tile, where somebody wants more than the class map.
 
     Args:
         logits (Tensor): Scores of the classes (C, h, w).
-        row_weights (Tensor): Weights (h, H) of the rows of the logits in those of the image.
-        column_weights (Tensor): Weights (w, W) of the columns of the logits.
+        rows (ResizedSide | Tensor): As for :func:`class_map`.
+        columns (ResizedSide | Tensor): As for :func:`class_map`.
 
-    Returns:
-        Tensor: Scores of the classes, (C, H, W).
+    Yields:
+        tuple[Tile, Tensor]: Tiles that cover the image without overlap, and their scores
+        (rows, columns, C).
     """
-    resized = logits.new_empty(len(logits), row_weights.shape[1], column_weights.shape[1])
-    for tile, values in _resized_tiles(logits, row_weights, column_weights):
-        resized[:, tile.rows, tile.columns] = values.permute(2, 0, 1)
-    return resized
+    for tile, values in _resized_tiles(logits, _as_side(rows), _as_side(columns)):
+        yield tile, restore_nonfinite(values)
+
+
+def _as_side(side: ResizedSide | Tensor) -> ResizedSide:
+    return side if isinstance(side, ResizedSide) else ResizedSide.from_weights(side)
 
 
 def _resized_tiles(
-    logits: Tensor, row_weights: Tensor, column_weights: Tensor
+    logits: Tensor, rows: ResizedSide, columns: ResizedSide
 ) -> Iterator[tuple[Tile, Tensor]]:
-    """Yield the tiles of the image, each with its scores (rows, columns, C)."""
+    """Yield the tiles and their scores; very large numbers stand for what is not finite."""
     # In the order of the image: the logits of overlapping windows interleave, so that a tile needs
     # neighbouring rows and columns.
-    row_order = row_weights.argmax(dim=1).argsort()
-    column_order = column_weights.argmax(dim=1).argsort()
-    scores = logits.permute(1, 2, 0)[row_order][:, column_order].contiguous()
-    weights = row_weights[row_order].t(), column_weights[column_order].t()
-    unreached = scores
-    if not scores.isfinite().all():
-        unreached = scores.nan_to_num(0, 0, 0)
+    scores = rows.in_order(logits.permute(1, 2, 0))
+    scores = columns.in_order(scores.transpose(0, 1)).transpose(0, 1)
+    scores = replace_nonfinite(scores).contiguous()
     # Autocast would turn the matrix products to 16 bits.
     with torch.autocast(logits.device.type, enabled=False):
-        for tile in tiles(*weights, channels=len(logits)):
-            values = tile.resize(unreached)
-            if unreached is not scores:
-                values += _nonfinite_values(tile, scores)
-            yield tile, values
+        for tile in tiles(rows, columns, channels=len(logits)):
+            yield tile, tile.resize(scores)
 
 
-def _nonfinite_values(tile: Tile, scores: Tensor) -> Tensor:
-    """Find what the scores that are not finite make of the pixels that they reach, and of no other.
-
-    A product of matrices would make all pixels NaN that share a band with them: 0 times infinity.
-
-    Args:
-        tile (Tile): The tile.
-        scores (Tensor): The map (h, w, C).
-
-    Returns:
-        Tensor: Infinities and NaN where pixels are reached, else 0; (rows, columns, C).
-    """
-    reach = replace(
-        tile,
-        row_weights=(tile.row_weights != 0).to(scores.dtype),
-        column_weights=(tile.column_weights != 0).to(scores.dtype),
-    )
-    values = torch.zeros_like(reach.resize(scores.new_zeros(scores.shape)))
-    for value in (float('inf'), float('-inf'), float('nan')):
-        is_value = scores.isnan() if value != value else scores == value
-        # Infinity minus infinity is NaN, as in a sum of weighted scores.
-        values += torch.where(reach.resize(is_value.to(scores.dtype)) > 0, value, 0)
-    return values
-
-
-def _windows(extent: int, window: int, stride: int) -> list[slice]:
+def _windows(extent: int, window: int, stride: int) -> Windows:
     """Place windows along a side, the last one at its end."""
     number = max(extent - window + stride - 1, 0) // stride + 1
     stops = [min(index * stride + window, extent) for index in range(number)]
-    return [slice(max(stop - window, 0), stop) for stop in stops]
+    return tuple((max(stop - window, 0), stop) for stop in stops)
 
 
-def _window_weights(cells: Tensor, windows: Sequence[slice], align_corners: bool) -> Tensor:
-    """Weights of the cells of windows, one window after another, along a side of the image.
+def _steps_to_original(meta: dict) -> tuple[Steps, Steps]:
+    """List what is left to do along the height and the width of the network's input."""
+    left, right, top, bottom = meta.get('img_padding_size', meta.get('padding_size', [0] * 4))
+    direction = None
+    if meta.get('flip'):
+        direction = meta.get('flip_direction')
+        if direction not in ('horizontal', 'vertical'):
+            raise ValueError(
+                "Images can be flipped back if flip_direction is 'horizontal' or 'vertical', "
+                f'but it is {direction!r}.'
+            )
+    height, width = meta['ori_shape'][:2]
+    return (
+        (int(top), int(bottom), direction == 'vertical', int(height)),
+        (int(left), int(right), direction == 'horizontal', int(width)),
+    )
+
+
+@kept_per_size
+def _window_weights(
+    num_cells: int,
+    windows: Windows,
+    steps: Steps | None,
+    align_corners: bool,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> ResizedSide:
+    """Make the way from the logits of windows to one side of the image.
 
     Args:
-        cells (Tensor): Ones, one for each cell of a window's logits.
-        windows (Sequence[slice]): The windows along the side, of one length.
-        align_corners (bool): How logits are resized to a window.
+        num_cells (int): Number of cells of each window.
+        windows (tuple[tuple[int, int], ...]): Where each window begins and ends in the input of the
+            network.
+        steps (tuple[int, int, bool, int], optional): Padding to cut off before and behind, whether
+            to flip, and the extent of the original image to resize to.
+        align_corners (bool): How logits and images are resized.
+        dtype (torch.dtype): Data type of the logits.
+        device (torch.device): Where the logits are.
 
     Returns:
-        Tensor: Weights (all cells, extent of the image); a pixel is the average of the windows
-        that contain it.
+        ResizedSide: The side.
     """
-    cells = cells.diag()
-    weights = cells.new_zeros(len(windows), len(cells), windows[-1].stop)
-    counts = cells.new_zeros(windows[-1].stop)
-    for window_weights, window in zip(weights, windows, strict=True):
-        length = window.stop - window.start
-        window_weights[:, window] = resize_weights(cells, length, align_corners)
-        counts[window] += 1
-    return (weights / counts).flatten(0, 1)
+    side = ResizedSide.of_windows(num_cells, windows, align_corners, dtype, device)
+    if steps is None:
+        return side
+    before, behind, is_flipped, extent = steps
+    side = side.crop(before, len(side.first) - behind)
+    if is_flipped:
+        side = side.flip()
+    return side.resize(extent, align_corners)
 
 
 def _keep_logits_for_augmentation(model: nn.Module, name: str, part: nn.Module | None) -> None:

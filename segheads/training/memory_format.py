@@ -19,7 +19,7 @@ from torch.utils.hooks import RemovableHandle
 
 from segheads.checkpoints.fit import bare_model
 from segheads.layers.fastest_implementation import FastestImplementation, Measure, measure_on_gpu
-from segheads.mistakes import UserMistake
+from segheads.mistakes import UserMistake, near_matches
 from segheads.registered_types import is_type
 
 CHOICES = ('auto', 'on', 'off')
@@ -122,7 +122,15 @@ def request_channels_last(cfg: Config, choice: str) -> None:
         cfg (Config): The config of a training run; it is changed in place.
         choice (str): What was given for ``--channels-last``: 'auto', 'on' or 'off'. A config may
             have the hook by itself.
+
+    Raises:
+        UserMistake: If it is something else.
     """
+    if choice not in CHOICES:
+        raise UserMistake(
+            f'channels_last is {choice!r}, but must be one of {", ".join(map(repr, CHOICES))}'
+            f'{near_matches(str(choice), CHOICES)}'
+        )
     hooks = list(cfg.get('custom_hooks') or [])
     if choice != 'off' and not any(is_type(hook, HOOKS, ChannelsLastHook) for hook in hooks):
         cfg.custom_hooks = [*hooks, dict(type='ChannelsLastHook', choice=choice)]

@@ -12,12 +12,15 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 
 from segheads.data.meta import dataset_meta
+from segheads.data.palette_masks import palette_image
 from segheads.inference.drawing import class_areas, draw_legend, paint
 from segheads.inference.images import ImageReader
+from segheads.inference.output_files import save_image
 from segheads.inference.output_names import output_names
-from segheads.mistakes import UserMistake
 
 GAP = 8
+# The colour of 0, where classes count from 1.
+UNLABELLED = (0, 0, 0)
 
 
 @HOOKS.register_module()
@@ -29,9 +32,9 @@ class SavePredictionsHook(Hook):
     by the image alone, and draws in the first process.
 
     Args:
-        class_maps (str | None): A folder for class maps as PNG: the class of each pixel, plus one
-            where ``reduce_zero_label`` has taken one off, as test servers want it; 16 bits for
-            more than 256 values. Default: None.
+        class_maps (str | None): A folder for class maps as PNG with a palette: the class of each
+            pixel, plus one where ``reduce_zero_label`` has taken one off, as test servers want it;
+            16 bits in grey for more than 255 values. Default: None.
         overlays (str | None): A folder for pictures: the prediction over the image, beside the
             ground truth over the image if there is one, with a legend. Default: None.
         opacity (float): Of the colours in overlays. Default: 0.5.
@@ -81,11 +84,12 @@ class SavePredictionsHook(Hook):
             name = self.names.get(sample.img_path) or Path(sample.img_path).stem
             class_map = sample.pred_sem_seg.data[0].cpu().numpy()
             if self.class_maps:
-                values = class_map + 1 if sample.get('reduce_zero_label') else class_map
-                kind = np.uint8 if len(self.meta['classes']) <= 255 else np.uint16
-                _save(Image.fromarray(values.astype(kind)), self.class_maps / f'{name}.png')
+                values, colours = class_map, self.meta['palette']
+                if sample.get('reduce_zero_label'):
+                    values, colours = values + 1, [UNLABELLED, *colours]
+                save_image(palette_image(values, colours), self.class_maps / f'{name}.png')
             if self.overlays and (batch_idx * len(outputs) + index) % self.interval == 0:
-                _save(self._draw(sample, class_map), self.overlays / f'{name}.png')
+                save_image(self._draw(sample, class_map), self.overlays / f'{name}.png')
 
     def _draw(self, sample: SegDataSample, class_map: np.ndarray) -> Image.Image:
         image = self.read(sample.img_path).picture
@@ -102,11 +106,3 @@ class SavePredictionsHook(Hook):
             picture.paste(Image.fromarray(panel), (index * (image.shape[1] + GAP), 0))
         picture.paste(legend, (0, height))
         return picture
-
-
-def _save(image: Image.Image, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(path)
-    except OSError as error:
-        raise UserMistake(f'{path} cannot be written: {error.strerror or error}') from error

@@ -4,6 +4,8 @@ import datetime
 import gc
 import os
 import subprocess
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -17,7 +19,10 @@ from segheads.ranks import local_rank
 from segheads.registered_types import is_type, set_type
 
 from .last_words import end_with_others
+from .unused_parameters import agree_on_unused_parameters
 
+# The first process to end waits for the last one.
+SECONDS_OF_A_MONTH = 30 * 24 * 60 * 60.0
 RANK_VARIABLES = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID', 'mpi': 'OMPI_COMM_WORLD_RANK'}
 
 
@@ -54,10 +59,10 @@ def check_launcher(launcher: str, given_local_rank: int | None = None) -> None:
 def prepare_processes(cfg: Config) -> None:
     """Makes a config run in several processes on the device that the machine has.
 
-    All of them end when one of them ends by a sentence. On a CPU the process group uses gloo, the
-    model is wrapped without device ids, and synchronised batch norm, which PyTorch has for GPUs
-    only, becomes batch norm. One process alone needs nothing: MMEngine's Runner reverts
-    synchronised batch norm itself.
+    All of them end when one of them ends by a sentence, and they agree on whether to look for
+    parameters without a gradient. On a CPU the process group uses gloo, the model is wrapped
+    without device ids, and synchronised batch norm, which PyTorch has for GPUs only, becomes batch
+    norm. One process alone needs nothing: MMEngine's Runner reverts synchronised batch norm itself.
 
     Args:
         cfg (Config): The config of the run, ``cfg.launcher`` included; it is changed in place.
@@ -67,15 +72,11 @@ def prepare_processes(cfg: Config) -> None:
     # MMEngine reads it to choose the GPU, but sets it for slurm only.
     os.environ['LOCAL_RANK'] = str(local_rank())
     end_with_others()
+    agree_on_unused_parameters(cfg)
     if get_device() != 'cpu':
         return
     replace_sync_batch_norm(cfg.model)
-    wrapper = cfg.get('model_wrapper_cfg') or dict(
-        type='MMDistributedDataParallel',
-        broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False),
-    )
-    cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+    cfg.model_wrapper_cfg = dict(cfg.model_wrapper_cfg, device_ids=None)
     join_process_group(cfg.launcher, cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout'))
 
 
@@ -118,6 +119,51 @@ def join_process_group(launcher: str, timeout: float | None = None) -> None:
     variables.setdefault('MASTER_PORT', '29500')
     limit = {} if timeout is None else dict(timeout=datetime.timedelta(seconds=timeout))
     distributed.init_process_group('gloo', **limit)
+
+
+def join_independent(launcher: str, given_local_rank: int | None = None) -> tuple[int, int]:
+    """Joins processes that share out work, and meet at its beginning and its end only.
+
+    Args:
+        launcher (str): As for :func:`check_launcher`.
+        given_local_rank (int | None): As for :func:`check_launcher`. Default: None.
+
+    Returns:
+        tuple[int, int]: Which of them this one is, and how many there are.
+
+    Raises:
+        UserMistake: As :func:`check_launcher`.
+    """
+    check_launcher(launcher, given_local_rank)
+    if launcher == 'none':
+        return 0, 1
+    join_process_group(launcher, SECONDS_OF_A_MONTH)
+    end_with_others()
+    distributed.barrier()
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def own_device() -> str | None:
+    """Returns the GPU of this process; None if the process is alone, or if there is no GPU."""
+    if not distributed.is_initialized() or get_device() != 'cuda':
+        return None
+    return f'cuda:{local_rank()}'
+
+
+def gather(items: Sequence[Any]) -> list[Any]:
+    """Collects what the processes of a run have found; it waits for all of them.
+
+    Args:
+        items (Sequence): What this process has found; anything that can be pickled.
+
+    Returns:
+        list: What all have found, in every process; that of this one where there is no other.
+    """
+    if not distributed.is_initialized():
+        return list(items)
+    found: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(found, list(items))
+    return [item for each in found for item in each]
 
 
 def leave_process_group() -> None:

@@ -24,10 +24,12 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATA_SAMPLERS, DATASETS, LOOPS, VISBACKENDS
 
 from segheads.configs.loading import told_as_mistakes
+from segheads.losses.label_check import label_check
 from segheads.mistakes import UserMistake, near_matches
 from segheads.registered_types import is_type, type_name, type_of
 
 from .failures import first_line, told_by_key
+from .unused_parameters import UnusedParametersHook
 
 SPLITS = ('train', 'val', 'test')
 # Backends that write files here; others may want a network or an account.
@@ -72,7 +74,7 @@ def check_loops(cfg: Config) -> None:
         )
 
 
-def rehearse(cfg: Config) -> None:
+def rehearse(cfg: Config) -> list[str]:
     """Goes through a training in small, in a process of its own.
 
     Where the system cannot fork a process there is no rehearsal.
@@ -81,20 +83,24 @@ def rehearse(cfg: Config) -> None:
         cfg (Config): The complete config of the run, as it will be given to the Runner; it is not
             changed.
 
+    Returns:
+        list[str]: Names of the parameters that take no part in the loss.
+
     Raises:
         UserMistake: If anything fails; the sentence names the key of the config.
     """
     if 'fork' not in multiprocessing.get_all_start_methods() or torch.cuda.is_initialized():
-        return
+        return []
     context = multiprocessing.get_context('fork')
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_rehearse_and_tell, args=(cfg, sender), daemon=True)
     process.start()
     sender.close()
     try:
-        told = receiver.recv()
+        told, unused = receiver.recv()
     except EOFError:
         process.join()
+        unused = []
         told = (
             f'the rehearsal of the run was ended by the system (exit code {process.exitcode}); it '
             'may have taken more memory than there is: make train_dataloader.batch_size or the '
@@ -103,6 +109,7 @@ def rehearse(cfg: Config) -> None:
     process.join()
     if told is not None:
         raise UserMistake(told)
+    return unused
 
 
 def _rehearse_and_tell(cfg: Config, sender: Any) -> None:
@@ -110,7 +117,7 @@ def _rehearse_and_tell(cfg: Config, sender: Any) -> None:
     torch.set_num_threads(1)  # threads of the parent are not in this process
     for variable in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'SLURM_PROCID'):
         os.environ.pop(variable, None)
-    told = None
+    told, unused = None, []
     try:
         with (
             tempfile.TemporaryDirectory(prefix='rehearsal-') as folder,
@@ -119,22 +126,25 @@ def _rehearse_and_tell(cfg: Config, sender: Any) -> None:
             warnings.catch_warnings(),
         ):
             warnings.simplefilter('ignore')
-            run_in_small(copy.deepcopy(cfg), folder)
+            unused = run_in_small(copy.deepcopy(cfg), folder)
     except UserMistake as mistake:
         told = str(mistake)
     except BaseException as error:  # whatever it is, the run would end in it
         told = f'the rehearsal of the run ended in {type(error).__name__}: {first_line(error)}'
-    sender.send(told)
+    sender.send((told, unused))
     sender.close()
     os._exit(0)  # nothing of the parent may run at the end of this process
 
 
-def run_in_small(cfg: Config, folder: str) -> None:
+def run_in_small(cfg: Config, folder: str) -> list[str]:
     """Trains one iteration, validates some images and saves.
 
     Args:
         cfg (Config): The config of a training run; it is changed in place.
         folder (str): Where it writes.
+
+    Returns:
+        list[str]: Names of the parameters that take no part in the loss.
 
     Raises:
         UserMistake: If anything fails.
@@ -145,7 +155,11 @@ def run_in_small(cfg: Config, folder: str) -> None:
             runner = Runner.from_cfg(cfg)
         metrics = MetricKeysHook()
         runner.register_hook(metrics, priority='VERY_HIGH')
+        gradients = UnusedParametersHook()
+        runner.register_hook(gradients)
         runner.train()
+        label_check.settle()  # a GPU tells of wrong labels later than in one iteration
+        return gradients.unused
 
 
 def make_small(cfg: Config, folder: str) -> None:
@@ -183,7 +197,7 @@ def make_small(cfg: Config, folder: str) -> None:
     for scheduler in _listed(cfg.get('param_scheduler')):
         scheduler.pop('convert_to_iter_based', None)
     hooks = cfg.get('custom_hooks') or []
-    left_out = ('InterruptionHook', 'ConsoleHook', 'CompileHook')
+    left_out = ('InterruptionHook', 'ConsoleHook', 'CompileHook', 'ChannelsLastHook')
     cfg.custom_hooks = [hook for hook in hooks if type_name(hook) not in left_out]
     visualizer = cfg.get('visualizer')
     if visualizer and visualizer.get('vis_backends'):

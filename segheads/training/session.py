@@ -13,7 +13,8 @@ from segheads.checkpoints import trust_checkpoints
 from segheads.checkpoints.fit import check_checkpoint_file
 from segheads.checkpoints.pretrained import pretrained_parts
 from segheads.configs.loading import default_work_dir, load_config, require_keys
-from segheads.configs.preflight import check_data, check_modules, check_pretrained
+from segheads.configs.preflight import check_data, check_modules
+from segheads.configs.pretrained import check_pretrained
 from segheads.configs.signatures import check_arguments
 from segheads.data.damage import skip_damaged_samples
 from segheads.registered_types import is_type
@@ -24,11 +25,13 @@ from .console import build_runner, live_line_ended
 from .failures import batches_told, told_by_key
 from .fine_tuning import FineTuneHook, start_from_other_classes
 from .interruption import ending_on_signals
+from .memory_format import request_channels_last
 from .precision import choose_precision
 from .rehearsal import check_loops, rehearse
 from .resumable_loop import use_resumable_loop
 from .resuming import latest_checkpoint
 from .saving import check_output_folder, save_atomically, set_last_checkpoint
+from .unused_parameters import allow_unused_parameters
 
 NEEDED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 
@@ -42,6 +45,7 @@ def train(
     fine_tune: str | None = None,
     mixed_precision: bool = False,
     compiled: bool = False,
+    channels_last: str = 'auto',
     allow_partial: bool = False,
     launcher: str = 'none',
     local_rank: int | None = None,
@@ -63,6 +67,8 @@ def train(
         fine_tune (str | None): A checkpoint to start from, without its classifiers. Default: None.
         mixed_precision (bool): Whether to train in mixed precision. Default: False.
         compiled (bool): Whether to compile the networks. Default: False.
+        channels_last (str): Whether the channels of maps are last in memory: 'on', 'off', or 'auto'
+            for what is faster on a GPU in mixed precision. Default: 'auto'.
         allow_partial (bool): Whether pretrained weights and ``load_from`` may leave weights of the
             model random. Default: False.
         launcher (str): What started the processes: 'none', 'pytorch', 'slurm' or 'mpi'.
@@ -93,7 +99,7 @@ def train(
                 start_from_other_classes(cfg, fine_tune)
             if skip_damaged:
                 skip_damaged_samples(cfg)
-            prepare(cfg, mixed_precision, compiled, allow_partial, rehearsed)
+            prepare(cfg, mixed_precision, compiled, channels_last, allow_partial, rehearsed)
             runner = build_runner(cfg, verbose)
         with live_line_ended(runner), batches_told():
             runner.train()
@@ -104,6 +110,7 @@ def prepare(
     cfg: Config,
     mixed_precision: bool = False,
     compiled: bool = False,
+    channels_last: str = 'auto',
     allow_partial: bool = False,
     rehearsed: bool = True,
 ) -> None:
@@ -114,6 +121,8 @@ def prepare(
             changed in place.
         mixed_precision (bool): Whether to train in mixed precision. Default: False.
         compiled (bool): Whether to compile the networks. Default: False.
+        channels_last (str): Whether the channels are last in memory: 'auto', 'on' or 'off'.
+            Default: 'auto'.
         allow_partial (bool): Whether weights may be left random. Default: False.
         rehearsed (bool): Whether to go through the run in small. Default: True.
 
@@ -140,12 +149,13 @@ def prepare(
     save_atomically(cfg)
     use_resumable_loop(cfg)
     request_compilation(cfg, compiled)
+    request_channels_last(cfg, channels_last)
     if cfg.resume and checkpoint:
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='SameRunHook')]
     elif not allow_partial:
         require_fit(cfg)
     if rehearsed and is_first:
-        rehearse(cfg)
+        allow_unused_parameters(cfg, rehearse(cfg))
     processes.prepare_processes(cfg)
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='InterruptionHook')]
 

@@ -9,7 +9,8 @@ from segheads import ranks
 from segheads.checkpoints import trust_checkpoints
 from segheads.checkpoints.fit import check_checkpoint_file
 from segheads.configs.loading import default_work_dir, load_config, require_keys
-from segheads.configs.preflight import check_data, check_modules, forget_pretrained
+from segheads.configs.preflight import check_data, check_modules
+from segheads.configs.pretrained import forget_pretrained
 from segheads.configs.signatures import check_arguments
 from segheads.configs.unlabelled import prepare_unlabelled_test
 from segheads.data.checks import leaf_datasets

@@ -11,8 +11,6 @@ from PIL import Image, ImageOps
 from segheads.inference.images import ImageReader, LoadedImage
 from segheads.mistakes import UserMistake
 
-from .upload_files import held
-
 # Formats that every browser shows too.
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP')
 MAX_BYTES = 16 * 2**20
@@ -40,19 +38,15 @@ def decode_upload(content: bytes, cfg: Config) -> tuple[LoadedImage, int]:
     """
     _check_header(content)
     reader = ImageReader(cfg)
-    loader = reader.pipeline.loader
-    # They say where the files of the data set are.
-    loader.backend_args = loader.file_client_args = None
-    with held(content) as address:
-        try:
-            image = reader(address)
-        except UserMistake as error:
-            if getattr(loader, 'imdecode_backend', None) == 'tifffile':
-                raise UserMistake(
-                    'this model reads TIFF files, which browsers do not show; use `segheads '
-                    'predict` for them'
-                ) from error
-            raise UserMistake('the picture is damaged and cannot be decoded') from error
+    try:
+        image = reader(content)
+    except UserMistake as error:
+        if getattr(reader.pipeline.loader, 'imdecode_backend', None) == 'tifffile':
+            raise UserMistake(
+                'this model reads TIFF files, which browsers do not show; use `segheads predict` '
+                'for them'
+            ) from error
+        raise UserMistake('the picture is damaged and cannot be decoded') from error
     return scale_down(image, MAX_SIDE), 1 if reader.form.is_turned else _orientation(content)
 
 

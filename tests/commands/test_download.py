@@ -1,6 +1,7 @@
 """The downloader, against a server on this machine that misbehaves as real ones do."""
 
 import hashlib
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -10,7 +11,8 @@ from rich.progress import Progress
 from tiny_run import command
 
 from segheads.commands import download
-from segheads.configs.preflight import DOWNLOADABLE
+from segheads.transfer import promised_hash
+from segheads.weights.sources import OPENMMLAB, WEIGHTS, Weights, name_of
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTENT = bytes(range(256)) * 4096
@@ -24,6 +26,7 @@ class Handler(BaseHTTPRequestHandler):
         server = self.server
         wanted = self.headers.get('Range')
         server.ranges.append(wanted)
+        server.paths.append(self.path)
         if server.status != 200:
             self.send_error(server.status)
             return
@@ -51,6 +54,7 @@ def server():
     server.supports_ranges = True
     server.breaks_after = None
     server.ranges = []
+    server.paths = []
     thread = threading.Thread(target=server.serve_forever, kwargs=dict(poll_interval=0.01))
     thread.start()
     yield server
@@ -65,7 +69,7 @@ def run_download(server, monkeypatch):
     for variable in ('http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY'):
         monkeypatch.delenv(variable, raising=False)
     url = f'http://127.0.0.1:{server.server_port}/segformer/{NAME}'
-    monkeypatch.setattr(download, 'WEIGHTS', {'mit_b0': url})
+    monkeypatch.setattr(download, 'WEIGHTS', {'mit_b0': Weights(NAME, url=url)})
 
     def run(arguments):
         try:
@@ -147,7 +151,7 @@ def test_says_what_the_server_answered(run_download, server, tmp_path, capsys):
 
 def test_says_that_there_is_no_network(run_download, monkeypatch, tmp_path, capsys):
     url = f'http://name.invalid/{NAME}'
-    monkeypatch.setattr(download, 'WEIGHTS', {'mit_b0': url})
+    monkeypatch.setattr(download, 'WEIGHTS', {'mit_b0': Weights(NAME, url=url)})
     assert run_download(['mit_b0', '--folder', str(tmp_path)]) == 1
     error = capsys.readouterr().err
     assert error.startswith('error: no connection to') and error.count('\n') == 1
@@ -176,9 +180,42 @@ def test_names_the_choices(run_download, arguments, capsys):
     assert 'mit_b0' in capsys.readouterr().err
 
 
-def test_table_readme_and_preflight_agree():
+def test_a_mirror_serves_the_same_paths(run_download, server, monkeypatch, tmp_path):
+    weights = Weights(NAME, url=f'{OPENMMLAB}/segformer/{NAME}')
+    monkeypatch.setattr(download, 'WEIGHTS', {'mit_b0': weights})
+    mirror = f'http://127.0.0.1:{server.server_port}/below/'
+    assert run_download(['mit_b0', '--folder', str(tmp_path), '--mirror', mirror]) == 0
+    assert (tmp_path / NAME).read_bytes() == CONTENT
+    assert server.paths == [f'/below/segformer/{NAME}']
+    assert run_download(['mit_b0', '--mirror', 'mirror.example.org']) == 2
+
+
+def test_what_has_no_server_says_where_it_is_and_where_to_put_it(monkeypatch, tmp_path, capsys):
+    run = command('download')
+    for name, told in {
+        'eformer_s1': f'put the file at {tmp_path / "eformer_s1_450.pth"}',
+        'ccaseg': 'https://drive.google.com/drive/folders/1hKgzJ0vhjhPcG5TRG0dkA5YpD8N8qyPp',
+    }.items():
+        with pytest.raises(SystemExit, match='1'):
+            run([name, '--folder', str(tmp_path)])
+        assert told in capsys.readouterr().err
+    (tmp_path / 'eformer_s1_450.pth').write_bytes(b'')
+    run(['eformer_s1', '--folder', str(tmp_path)])
+    assert 'is there already' in capsys.readouterr().out
+
+
+def test_table_readme_and_configs_agree():
     readme = (ROOT / 'ckpt' / 'README.md').read_text()
-    for name, url in download.WEIGHTS.items():
-        file = url.rpartition('/')[2]
-        assert DOWNLOADABLE.fullmatch(file)[1] == name
-        assert f'| `{name}` | `{file}` |' in readme
+    for name, weights in WEIGHTS.items():
+        if weights.file:
+            assert f'| `{name}` | `{weights.file}` |' in readme
+            assert name_of(f'anywhere/{weights.file}') == name
+        if weights.url:
+            assert weights.url.endswith(f'/{weights.file}') and promised_hash(weights.file)
+        assert weights.url or weights.package or weights.page
+    named = set()
+    for config in (ROOT / 'local_configs' / '_base_' / 'models').glob('*.py'):
+        named |= set(re.findall(r"checkpoint='(.+?)'", config.read_text()))
+    assert len(named) > 10
+    assert all(name_of(path) for path in named)
+    assert name_of('open-mmlab://resnet18_v1c') is None

@@ -25,7 +25,10 @@ def read(text, **settings):
 def test_it_holds_what_predictions_need(cfg, text):
     found = read(text)
     assert found.model == cfg.model and found.tta_pipeline == cfg.tta_pipeline
-    assert found.test_pipeline == cfg.test_dataloader.dataset.pipeline
+    dataset = cfg.test_dataloader.dataset
+    assert found.test_dataloader.dataset.pipeline == dataset.pipeline
+    assert found.test_dataloader.dataset.metainfo == dataset.metainfo
+    assert 'data_root' not in found.test_dataloader.dataset
     assert 'train_dataloader' not in found and 'optim_wrapper' not in found
 
 
@@ -81,3 +84,11 @@ def test_checkpoints_without_a_config_of_today():
     assert 'holds no config' in sentence(config_in_checkpoint, dict(cfg=3), 'x.pth')
     assert 'MMSegmentation 0.x' in sentence(read, 'model = dict()\ndata = dict()\nrunner = dict()')
     assert 'without a model' in sentence(read, 'a = 1')
+
+
+def test_a_data_set_that_is_not_here_and_names_in_a_file(text, workspace):
+    mine = text.replace("type='BaseSegDataset'", "type='my_package.MyDataset'")
+    Path('names.txt').write_text('secret')
+    mine = mine.replace('metainfo=dict(', "metainfo=dict(classes_file='names.txt',")
+    dataset = read(mine).test_dataloader.dataset
+    assert dataset.type == 'BaseSegDataset' and 'classes_file' not in dataset.metainfo

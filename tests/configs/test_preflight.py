@@ -4,7 +4,8 @@ from pathlib import Path
 
 from tiny_run import sentence
 
-from segheads.configs.preflight import check_modules, check_pretrained, forget_pretrained
+from segheads.configs.preflight import check_modules
+from segheads.configs.pretrained import check_pretrained, forget_pretrained
 from segheads.training.console import build_runner
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from segheads.layers.tiled_resize import resize_weights
+from segheads.layers.resized_side import ResizedSide, resize_weights
 from segheads.layers.triton_class_map import find_taps, triton_class_map
 from segheads.segmentors.fastest_class_map import full_size_class_map
-from segheads.segmentors.tiled_prediction import _window_weights, _windows
+from segheads.segmentors.tiled_prediction import _windows
 
 DEVICE = 'cpu' if os.environ.get('TRITON_INTERPRET') == '1' else 'cuda'
 
@@ -25,8 +25,8 @@ def weights(cells: int, extent: int, align_corners: bool = False) -> Tensor:
 def window_weights(cells: int, extent: int, window: int, stride: int, original: int) -> Tensor:
     """Weights of the cells of overlapping windows in the original image."""
     windows = _windows(extent, window, stride)
-    averaged = _window_weights(torch.ones(cells, device=DEVICE), windows, False)
-    return resize_weights(averaged, original, False)
+    side = ResizedSide.of_windows(cells, windows, False, torch.float32, torch.device(DEVICE))
+    return side.resize(original, False).weights
 
 
 def assert_same(logits: Tensor, row_weights: Tensor, column_weights: Tensor) -> None:

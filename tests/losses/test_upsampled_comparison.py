@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from mmseg.registry import MODELS
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
 
@@ -159,3 +160,23 @@ def test_fake_tensors_on_a_gpu() -> None:
 def test_explains_that_there_is_no_kernel() -> None:
     with pytest.raises(UserMistake, match="needs Triton and logits .* on cpu; take 'auto'"):
         compare_upsampled(*batch(), False, implementation='kernel')
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('loss_type', ['UpsampledCrossEntropyLoss', 'OHEMCrossEntropyLoss'])
+@pytest.mark.parametrize('implementation', ['full', 'tiles'])
+def test_the_largest_logits_in_16_bits_give_a_finite_loss(
+    implementation: str, loss_type: str, dtype: torch.dtype
+) -> None:
+    _, labels, _ = batch()
+    largest = 6e4
+    logits = largest * torch.randn(len(labels), 5, 6, 9).sign()
+    logits = logits.to(dtype).requires_grad_()
+    loss_decode = MODELS.build(dict(type=loss_type, implementation=implementation))
+    with torch.autocast('cpu', dtype):
+        loss, accuracy = loss_decode.loss_and_accuracy(logits, labels)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert loss.dtype == accuracy.dtype == torch.float32
+    assert 0 < loss <= 2.01 * largest
+    assert gradient.isfinite().all()
+    assert gradient.any()

@@ -9,7 +9,7 @@ from torch._subclasses import FakeTensorMode
 
 from segheads.layers import fastest_implementation
 from segheads.layers.fastest_implementation import Cost, FastestImplementation
-from segheads.layers.tiled_resize import resize_weights
+from segheads.layers.resized_side import resize_weights
 from segheads.mistakes import UserMistake
 from segheads.segmentors import fastest_class_map as module
 from segheads.segmentors.fastest_class_map import fastest_class_map, full_size_class_map

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from segheads.configs.windows import check_windows
 from segheads.layers import tiled_resize
-from segheads.layers.tiled_resize import resize_weights
+from segheads.layers.resized_side import resize_weights
 from segheads.mistakes import UserMistake
 from segheads.segmentors.tiled_prediction import class_map
 

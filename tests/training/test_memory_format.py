@@ -45,9 +45,9 @@ def first_loss(folder: str) -> float:
 
 @pytest.fixture
 def train(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
-    """Trains with the hook, as on a GPU on which each order takes a time that is known."""
+    """Trains as on a GPU on which each order takes a time that is known."""
 
-    def train(folder: str, last: float = 1, first: float = 2, amp: bool = True, **hook: object):
+    def train(folder: str, choice: str = 'auto', last: float = 1, first: float = 2, *options: str):
         forget_visualizers()
         Watcher.seen = []
         times = iter([last, first])
@@ -59,25 +59,25 @@ def train(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
 
         monkeypatch.setattr(memory_format, 'is_on_gpu', lambda model: True)
         monkeypatch.setattr(ChannelsLastHook.__init__, '__defaults__', ('auto', measure))
-        hooks = [dict(type='Watcher'), *([dict(type='ChannelsLastHook', **hook)] if hook else [])]
-        Path('hooks.py').write_text(f"_base_ = 'tiny.py'\ncustom_hooks = {hooks}")
-        load_tool('train').main(
-            ['hooks.py', '--work-dir', folder, *FROM_SCRATCH, *SEED, *(['--amp'] if amp else [])]
-        )
+        Path('hooks.py').write_text("_base_ = 'tiny.py'\ncustom_hooks = [dict(type='Watcher')]")
+        arguments = ['hooks.py', '--work-dir', folder, *FROM_SCRATCH, *SEED, *options]
+        if choice != 'auto':
+            arguments += ['--channels-last', choice]
+        load_tool('train').main(arguments)
         return torch.load(f'{folder}/iter_2.pth', weights_only=False)['state_dict'], Watcher.seen
 
     return train
 
 
 def test_the_faster_order_stays_and_measuring_leaves_no_trace(train: Callable) -> None:
-    expected, seen = train('plain')
+    expected, seen = train('plain', 'off', 1, 2, '--amp')
     assert seen == [(False, False)] * 4  # two iterations and two images of the validation
-    actual, seen = train('first', last=2, first=1, choice='auto')
+    actual, seen = train('first', 'auto', 2, 1, '--amp')
     assert seen == [(True, True)] * 2 + [(False, False)] * (2 + 4)
     assert list(actual) == list(expected)
     assert all(torch.equal(actual[name], expected[name]) for name in expected)
 
-    actual, seen = train('last', last=1, first=2, choice='auto')
+    actual, seen = train('last', 'auto', 1, 2, '--amp')
     assert seen == [(True, True)] * 2 + [(False, False)] * 2 + [(True, True)] * 4
     # In 16 bits norms of a few values tell rounding apart; the loss is that of the first step.
     losses = [first_loss(folder) for folder in ('plain', 'last')]
@@ -85,11 +85,11 @@ def test_the_faster_order_stays_and_measuring_leaves_no_trace(train: Callable) -
 
 
 def test_nothing_is_measured_without_autocast(train: Callable) -> None:
-    assert train('plain', amp=False, choice='auto')[1] == [(False, False)] * 4
+    assert train('plain')[1] == [(False, False)] * 4
 
 
 def test_the_order_that_is_asked_for(train: Callable) -> None:
-    assert train('on', amp=False, choice='on')[1] == [(True, True)] * 4
+    assert train('on', 'on')[1] == [(True, True)] * 4
 
 
 @pytest.fixture
@@ -134,4 +134,8 @@ def test_a_hook_in_the_config(choice: str) -> None:
 
 
 def test_explains_an_unknown_choice() -> None:
+    told = sentence(request_channels_last, Config(), 'of')
+    assert (
+        told == "channels_last is 'of', but must be one of 'auto', 'on', 'off'; did you mean off?"
+    )
     assert "choice is 'of', but must be 'auto' or 'on'" in sentence(ChannelsLastHook, 'of')

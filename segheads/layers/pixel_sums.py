@@ -1,0 +1,27 @@
+"""Weighted sums over the pixels of a map."""
+
+import torch
+from torch import Tensor
+
+
+def sum_over_pixels(a: Tensor, b: Tensor) -> Tensor:
+    """Multiply two batches of matrices along their pixels, ``a @ b``, in float32 or better.
+
+    The weights of a mean over thousands of pixels are so small that float16 keeps one or two digits
+    of them, and bfloat16 no more of the sum. Autocast is overruled here.
+
+    Args:
+        a (Tensor): Matrices (..., M, pixels).
+        b (Tensor): Matrices (..., pixels, N).
+
+    Returns:
+        Tensor: Matrices (..., M, N), in the data type of the less precise argument.
+    """
+    dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
+    narrow = min(a.dtype, b.dtype, key=lambda dtype: dtype.itemsize)
+    device = a.device.type
+    # Some devices, 'meta' among them, have no autocast to ask.
+    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
+        return (a.to(dtype) @ b.to(dtype)).to(narrow)
+    with torch.autocast(device, enabled=False):
+        return (a.to(dtype) @ b.to(dtype)).to(narrow)
