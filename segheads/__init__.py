@@ -2,7 +2,8 @@
 
 Importing the package registers everything with MMSegmentation's registries; a config does so with
 ``custom_imports = dict(imports=['segheads'], allow_failed_imports=False)``. In Python, ``load``
-makes a model of a config, ``predict`` finds the classes in images, and ``draw`` shows them.
+makes a model of a config, ``predict`` finds the classes in images, ``draw`` shows them, and
+``train`` makes a model of a folder of images and masks.
 """
 
 from . import compat
@@ -21,8 +22,10 @@ from . import (  # noqa: E402
     training,
 )
 from .configs.names import list_models  # noqa: E402
+from .freed_memory import keep_freed_memory  # noqa: E402
 from .fusion import fuse  # noqa: E402
 from .inference import draw, load, predict  # noqa: E402
+from .own_data.python_interface import train  # noqa: E402
 from .version import __version__  # noqa: E402
 
 __all__ = [
@@ -35,10 +38,12 @@ __all__ = [
     'draw',
     'fuse',
     'heads',
+    'keep_freed_memory',
     'list_models',
     'load',
     'losses',
     'predict',
     'segmentors',
+    'train',
     'training',
 ]

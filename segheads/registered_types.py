@@ -26,7 +26,10 @@ def type_of(part: Any, registry: Registry) -> Any:
         return name
     scope = part.get('_scope_')
     try:
-        return registry.get(f'{scope}.{name}' if scope else name)
+        if not scope:
+            return registry.get(name)
+        with registry.switch_scope_and_registry(scope) as of_scope:
+            return of_scope.get(name)  # or what the registries above it know
     except RuntimeError:  # it looks like a path of modules, and is none
         return None
 

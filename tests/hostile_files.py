@@ -89,7 +89,7 @@ def payloads(folder: Path, canary: Path) -> dict[str, tuple[Any, str]]:
             r'importlib\.import_module',
         ),
         'open': (Call(open, str(canary), 'w'), r'_?io\.open'),
-        'method': (Call(Path.touch, Call(Path, str(canary))), r'pathlib\.Path'),
+        'method': (Call(Path.touch, Call(Path, str(canary))), r'pathlib\.(_local\.)?Path'),
         'torch.load': (
             Call(functools.partial(torch.load, str(checkpoint), weights_only=False)),
             r'functools\.partial',

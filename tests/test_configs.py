@@ -15,6 +15,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from tiny_run import tracked_configs
 
+from segheads.configs.signatures import check_arguments
 from segheads.data.checks import leaf_datasets
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'local_configs'
@@ -148,6 +149,7 @@ def test_trains_and_tests_a_step(path, tmp_path):
     torch.manual_seed(0)
     np.random.seed(0)
     config = shrink(load(path))
+    check_arguments(config)
     train_set = build_dataset(leaf_dataset(config, 'train'), tmp_path / 'train')
     test_set = build_dataset(leaf_dataset(config, 'test'), tmp_path / 'test')
     num_classes = len(train_set.metainfo['classes'])

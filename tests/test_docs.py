@@ -98,8 +98,8 @@ def test_links_between_the_docs_and_the_code(caplog):
     assert 'links to ../nowhere.md, which does not exist' in caplog.text
 
 
-def test_the_config_for_own_data_is_one():
-    page = (DOCS / 'own_data.md').read_text(encoding='utf-8')
+def test_the_config_of_your_own_is_one():
+    page = (DOCS / 'own_config.md').read_text(encoding='utf-8')
     whole, pretrained, many_classes = re.findall(r'```python\n(.+?)```', page, re.DOTALL)
     folder = ROOT / 'local_configs' / 'ccaseg' / 'B0'
     whole = whole.replace("'./", f"'{folder.as_posix()}/")

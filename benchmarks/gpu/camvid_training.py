@@ -92,7 +92,7 @@ def shorten(cfg: Config, iterations: int) -> None:
 def write_tiny_camvid(folder: Path) -> None:
     """Write a data set with the layout of CamVid and two images in each split."""
     generator = np.random.default_rng(0)
-    for split in ('train', 'val'):
+    for split in ('train', 'val', 'test'):
         for kind, suffix, high in (('images', 'jpg', 256), ('annotations', 'png', 11)):
             target = folder / kind / split
             target.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,6 @@ A command's module imports nothing slow when it is imported, and what it needs w
 """
 
 import argparse
-import ctypes
 import importlib
 import os
 import sys
@@ -15,7 +14,8 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import NamedTuple
 
-from segheads.mistakes import sentence_for
+from segheads.freed_memory import keep_freed_memory
+from segheads.mistakes import UserMistake, sentence_for
 from segheads.ranks import local_rank
 from segheads.version import __version__
 
@@ -36,6 +36,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    'import': Command('convert the annotations of any tool into a data set'),
     'train': Command('train a model'),
     'test': Command('evaluate a checkpoint by the metrics of its config'),
     'predict': Command('predict class maps of images and videos, and draw them'),
@@ -54,8 +55,6 @@ COMMANDS = {
 # several times slower than sleeping threads on a busy one.
 SPINS_BEFORE_SLEEPING = 10_000
 SECONDS_FOR_THE_FIRST = 10.0
-# From <malloc.h>. Freed memory is kept for the next tensor instead of being given back.
-TRIM_THRESHOLD, MMAP_THRESHOLD, LARGEST_INT = -1, -3, 2**31 - 1
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -78,6 +77,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument('--version', action='version', version=f'segheads {__version__}')
     parsers = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
+    check: Callable[[argparse.Namespace], None] | None = None
     named = next((text for text in arguments if not text.startswith('-')), None)
     for name, command in COMMANDS.items():
         if name != named:
@@ -92,8 +92,15 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(own)
+        check = getattr(module, 'check_arguments', None)
         own.set_defaults(loads_package=command.loads_package, arguments=list(arguments))
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if check is not None:
+        try:
+            check(options)
+        except UserMistake as mistake:
+            parser.error(str(mistake))
+    return options
 
 
 def run(options: argparse.Namespace) -> None:
@@ -113,10 +120,7 @@ def prepare_process() -> None:
     """
     if not any(name.startswith(('OMP_WAIT_POLICY', 'GOMP_')) for name in os.environ):
         os.environ['GOMP_SPINCOUNT'] = str(SPINS_BEFORE_SLEEPING)
-    if sys.platform == 'linux' and not any(name.startswith('MALLOC_') for name in os.environ):
-        mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)  # other libraries than glibc lack it
-        for threshold in (TRIM_THRESHOLD, MMAP_THRESHOLD) if mallopt else ():
-            mallopt(threshold, LARGEST_INT)
+    keep_freed_memory()
     if not sys.warnoptions:
         warnings.simplefilter('ignore')
         warnings.filterwarnings('default', module='segheads')

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from segheads.mistakes import UserMistake
+from segheads.weights.bundled import bundled_weights
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +32,35 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_trust_argument(parser)
     add_launcher_arguments(parser)
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds a config and its checkpoint; see :func:`checkpoint_of`.
+
+    Args:
+        parser (argparse.ArgumentParser): The parser of a command.
+    """
+    parser.add_argument('config', help='config file, or a name such as ccaseg_b0_ade20k')
+    parser.add_argument(
+        'checkpoint',
+        nargs='?',
+        help='checkpoint file; may be left out where the package brings the model',
+    )
+
+
+def checkpoint_of(options: argparse.Namespace) -> str:
+    """Returns the checkpoint that was given, or the one that comes with the package.
+
+    Args:
+        options (argparse.Namespace): The arguments of a command.
+
+    Raises:
+        UserMistake: If there is neither.
+    """
+    checkpoint = options.checkpoint or bundled_weights(options.config)
+    if checkpoint is None:
+        raise UserMistake(f'{options.config} is a config; give a checkpoint behind it')
+    return str(checkpoint)
 
 
 def add_launcher_arguments(parser: argparse.ArgumentParser) -> None:

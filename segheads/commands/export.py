@@ -9,7 +9,13 @@ Example:
 
 import argparse
 
-from .arguments import add_config_options, add_trust_argument, config_options
+from .arguments import (
+    add_config_options,
+    add_model_arguments,
+    add_trust_argument,
+    checkpoint_of,
+    config_options,
+)
 
 # As segheads.export.file_formats.FILE_FORMATS has them; a test compares.
 FORMATS = ('onnx', 'openvino', 'torch_export', 'torchscript')
@@ -17,8 +23,7 @@ FORMATS = ('onnx', 'openvino', 'torch_export', 'torchscript')
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of this command."""
-    parser.add_argument('config', help='config file, or a name such as ccaseg_b0_ade20k')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    add_model_arguments(parser)
     parser.add_argument('--format', choices=FORMATS, default='onnx')
     parser.add_argument(
         '--out',
@@ -52,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
     with trust_checkpoints(options.trust_checkpoint):
         export(
             options.config,
-            options.checkpoint,
+            checkpoint_of(options),
             options.out,
             file_format=options.format,
             with_preprocessing=options.with_preprocessing,

@@ -1,5 +1,8 @@
 """List the models by name: head, encoder, data set, cost, and whether encoder weights are at hand.
 
+Where the weights are those of the whole model, they come with the package: load(NAME,
+pretrained=True), segheads predict NAME and segheads serve NAME need no checkpoint.
+
 Parameters and multiply-adds are those of inference, for one image of the size given. Any command
 takes a name in place of the path of a config.
 

@@ -1,8 +1,9 @@
 """Predict class maps of images and videos, and draw them.
 
-MODEL is a checkpoint, which holds its config, or a config and a checkpoint. For each image
-class_maps/NAME.png (class index per pixel, in the colours of the classes) and overlays/NAME.jpg are
-written; for each video a class map per frame, class_maps/NAME/000000.png, and overlays/NAME.mp4.
+MODEL is a checkpoint, which holds its config; a config and a checkpoint; or the name of a model
+that comes with the package, cgrseg_r10t_scenes. For each image class_maps/NAME.png (class index per
+pixel, in the colours of the classes) and overlays/NAME.jpg are written; for each video a class map
+per frame, class_maps/NAME/000000.png, and overlays/NAME.mp4.
 
 Results of an earlier run stay unless --overwrite is given. Files that cannot be read are skipped
 and named at the end; the exit code is then 1.
@@ -17,8 +18,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from segheads.configs.names import is_checkpoint
-from segheads.mistakes import UserMistake
+from segheads.configs.names import CHECKPOINT_SUFFIXES, is_checkpoint
+from segheads.mistakes import UserMistake, near_matches
+from segheads.weights.bundled import bundled_models, bundled_weights
 
 from .arguments import (
     add_device_argument,
@@ -36,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'model',
         metavar='MODEL',
-        help='checkpoint; or config file or name such as ccaseg_b0_ade20k, and then a checkpoint',
+        help='checkpoint; or config file or name such as ccaseg_b0_ade20k, and then a checkpoint, '
+        'unless the model comes with the package',
     )
     parser.add_argument(
         'inputs', nargs='+', metavar='INPUT', help='image, video, folder (with all below) or glob'
@@ -160,7 +163,8 @@ def split_model(model: str, inputs: list[str]) -> tuple[str, str | None, list[st
 
     Args:
         model (str): A config or a checkpoint.
-        inputs (list[str]): What follows it: behind a config the checkpoint first.
+        inputs (list[str]): What follows it: behind a config the checkpoint first, which may be
+            left out where the package has one.
 
     Returns:
         tuple: The model, its checkpoint if that is another file, and the inputs.
@@ -170,11 +174,14 @@ def split_model(model: str, inputs: list[str]) -> tuple[str, str | None, list[st
     """
     if is_checkpoint(model):
         return model, None, inputs
+    bundled = bundled_weights(model)
+    if bundled and Path(inputs[0]).suffix.lower() not in CHECKPOINT_SUFFIXES:
+        return model, str(bundled), inputs
     if len(inputs) < 2:
         raise UserMistake(
             f'{model} is a config, so that a checkpoint and the images must follow; give `segheads '
             'predict CONFIG CHECKPOINT INPUT`, or a checkpoint alone: `segheads predict CHECKPOINT '
-            'INPUT`'
+            f'INPUT`{near_matches(model, bundled_models())}'
         )
     return model, inputs[0], inputs[1:]
 

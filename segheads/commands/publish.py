@@ -20,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'target', metavar='OUT', type=Path, help='the file to write, .pth or .safetensors'
     )
+    parser.add_argument(
+        '--half', action='store_true', help='write weights in 16 bits, which halves the file'
+    )
     add_trust_argument(parser)
 
 
@@ -29,4 +32,4 @@ def run(options: argparse.Namespace) -> None:
     from segheads.checkpoints.publishing import publish
 
     with trust_checkpoints(options.trust_checkpoint):
-        print(publish(options.source, options.target))
+        print(publish(options.source, options.target, options.half))

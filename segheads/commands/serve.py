@@ -1,7 +1,7 @@
 """Show models on a local web page: drop a picture, see its classes, compare two models.
 
 Each MODEL is a config, by path or by name, and its checkpoint. Without any, the page shows the
-model that `make demo` has trained, or its random weights if it has not been run.
+model that `make demo` has trained, or else the one that comes with the package.
 
 Example:
     segheads serve ccaseg_b0_ade20k=ccaseg.pth cgrseg_t_ade20k=cgrseg.pth
@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'models',
         nargs='*',
         metavar='MODEL=CHECKPOINT',
-        help='config file or name, and checkpoint; without =CHECKPOINT the weights are random',
+        help='config file or name, and checkpoint; without =CHECKPOINT the weights are those that '
+        'come with the package for it, or random',
     )
     parser.add_argument('--host', default='127.0.0.1', help='address to listen on')
     parser.add_argument('--port', type=int, default=8000, help='port, 0 for any that is free')

@@ -9,13 +9,12 @@ Example:
 
 import argparse
 
-from .arguments import add_run_arguments, config_options
+from .arguments import add_model_arguments, add_run_arguments, checkpoint_of, config_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of this command."""
-    parser.add_argument('config', help='config file, or a name such as ccaseg_b0_ade20k')
-    parser.add_argument('checkpoint', help='checkpoint file')
+    add_model_arguments(parser)
     parser.add_argument('--out', metavar='FOLDER', help='save the predicted class maps as PNG')
     parser.add_argument('--show', action='store_true', help='show overlays in a window')
     parser.add_argument('--show-dir', metavar='FOLDER', help='save overlays as pictures')
@@ -44,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
 
     test(
         options.config,
-        options.checkpoint,
+        checkpoint_of(options),
         work_dir=options.work_dir,
         cfg_options=config_options(options),
         out=options.out,

@@ -1,9 +1,12 @@
-"""Train a model.
+"""Train a model, by a config or on a folder of your own images and masks.
 
-The arguments are those of MMSegmentation's tools/train.py, and MMEngine's Runner does the work.
-Ctrl-C ends training after the current iteration with a checkpoint; --resume continues.
+With --data the network, its settings and the length are chosen, said, and written as a config into
+the work directory. Besides, the arguments are those of MMSegmentation's tools/train.py, and
+MMEngine's Runner does the work. Ctrl-C ends training after the current iteration with a checkpoint;
+--resume continues.
 
 Example:
+    segheads train --data data/mine --minutes 30
     segheads train ccaseg_b0_synthetic_demo
 """
 
@@ -11,11 +14,13 @@ import argparse
 
 from .arguments import add_run_arguments, config_options, positive
 from .launching import launch_here
+from .own_data import add_data_arguments, check_data_arguments, train_on_data
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of this command."""
-    parser.add_argument('config', help='config file, or a name such as ccaseg_b0_ade20k')
+    parser.add_argument('config', nargs='?', help='config file, or a name such as ccaseg_b0_ade20k')
+    add_data_arguments(parser)
     parser.add_argument(
         '--resume',
         action='store_true',
@@ -55,8 +60,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser)
 
 
+def check_arguments(options: argparse.Namespace) -> None:
+    """Checks what argparse cannot, before anything slow is imported.
+
+    Raises:
+        UserMistake: If a config and ``--data`` are both given or both missing, or if arguments of
+            the one come with the other.
+    """
+    check_data_arguments(options)
+
+
 def run(options: argparse.Namespace) -> None:
     """Trains as the command line says."""
+    if options.data is not None:
+        train_on_data(options)
+        return
     if options.processes > 1 and options.launcher == 'none':
         launch_here(options.processes, options.arguments)
         return

@@ -8,6 +8,7 @@ import yaml
 from mmengine.config import Config
 
 from segheads.weights.at_hand import find_at_hand
+from segheads.weights.bundled import bundled_weights
 
 from .names import config_files, config_folder
 from .pretrained import pretrained_files
@@ -24,7 +25,8 @@ class ModelEntry(NamedTuple):
         size (str): Height and width of its images.
         parameters (str): In millions.
         multiply_adds (str): In thousands of millions, for one image of that size.
-        weights (str): Whether the weights of its encoder are at hand.
+        weights (str): Whether the weights of its encoder are at hand, or the package brings those
+            of the whole model.
     """
 
     name: str
@@ -64,7 +66,7 @@ def _metafile_entries() -> dict[str, dict[str, Any]]:
 
 
 def _describe(name: str, file: Path, entry: dict[str, Any] | None) -> ModelEntry:
-    weights = _weights_at_hand(file)
+    weights = 'whole model' if bundled_weights(name) else _weights_at_hand(file)
     if entry is None:
         return ModelEntry(name, '', '', '', '', '', '', weights)
     metadata = entry['Metadata']

@@ -4,8 +4,10 @@ MMEngine builds most of a run late, and classes that take ``**kwargs`` ignore wh
 each part of a config is looked up in its registry, and its keys among the arguments of its class.
 """
 
+import ast
 import dis
 import inspect
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -278,6 +280,7 @@ def arguments_of(built: Callable[..., Any]) -> tuple[list[str], bool]:
         whether others are taken too.
     """
     names: list[str] = []
+    is_open = False
     owners = [built]
     if isinstance(built, type):
         owners = [each.__init__ for each in built.__mro__ if '__init__' in vars(each)]
@@ -288,10 +291,9 @@ def arguments_of(built: Callable[..., Any]) -> tuple[list[str], bool]:
             return names, True
         names += [each.name for each in parameters if each.kind not in (each.VAR_KEYWORD,)]
         open_ended = [each.name for each in parameters if each.kind is each.VAR_KEYWORD]
-        if not open_ended:
-            return names, False
-        if not _hands_on(owner, open_ended[0]):
-            return names, False
+        if not open_ended or not _hands_on(owner, open_ended[0]):
+            return names, is_open
+        is_open = is_open or _hands_elsewhere(owner, open_ended[0])
     return names, True
 
 
@@ -304,6 +306,22 @@ def _hands_on(function: Callable[..., Any], name: str) -> bool:
         name == each.argval or (isinstance(each.argval, tuple) and name in each.argval)
         for each in dis.get_instructions(code)
         if each.opname.startswith('LOAD')
+    )
+
+
+def _hands_elsewhere(function: Callable[..., Any], name: str) -> bool:
+    """Tells whether ``**kwargs`` reach something beside the class above, such as a library."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return False
+    return any(
+        isinstance(call, ast.Call)
+        and not (isinstance(call.func, ast.Attribute) and call.func.attr == '__init__')
+        and any(
+            each.arg is None and getattr(each.value, 'id', '') == name for each in call.keywords
+        )
+        for call in ast.walk(tree)
     )
 
 

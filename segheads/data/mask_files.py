@@ -35,7 +35,7 @@ def decode_mask(content: bytes, decoder: str = 'pillow') -> np.ndarray:
         mask = mmcv.imfrombytes(content, flag='unchanged', backend=decoder)
     except Image.DecompressionBombError:
         # Its image, which OpenCV reads, may have as many pixels.
-        with _without_pixel_limit():
+        with without_pixel_limit():
             mask = mmcv.imfrombytes(content, flag='unchanged', backend=decoder)
     if mask is None:
         raise ValueError('not an image')
@@ -111,7 +111,7 @@ def check_wide_labels(dataset: BaseSegDataset, key: str, ignore_indices: Collect
 
 
 @contextmanager
-def _without_pixel_limit() -> Iterator[None]:
+def without_pixel_limit() -> Iterator[None]:
     """Lifts Pillow's limit, which is meant for files of strangers, for one file."""
     with _pixel_limit:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None

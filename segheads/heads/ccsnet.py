@@ -91,7 +91,8 @@ class ClassSpecificAttention(nn.Module):
             attn_mask=_spread_cells(selected, query.shape[2:]).flatten(1, 2).unsqueeze(1),
         )
         attended = attended.squeeze(1).transpose(1, 2).unflatten(2, query.shape[2:])
-        return _normalise_and_activate(self.out_proj, attended) + query
+        x = _normalise_and_activate(self.out_proj, attended)
+        return x + query if torch.is_grad_enabled() else x.add_(query)
 
 
 def _as_tokens(x: Tensor) -> Tensor:
@@ -229,7 +230,9 @@ class CCSNetHead(BaseCascadeDecodeHead):
         fused[-2:] = [fused[-2] + fused[-1]]
         x = fused[0]
         for coarser in fused[1:]:
-            x = x + resize(coarser, x.shape[2:], mode='bilinear', align_corners=False)
+            coarser = resize(coarser, x.shape[2:], mode='bilinear', align_corners=False)
+            # Fresh memory for the largest maps would cost as much as the sum itself.
+            x = x + coarser if torch.is_grad_enabled() else x.add_(coarser)
         if self.fuse.conv.bias is not None:  # once `segheads.fuse` has folded the norm
             x = x + self.fuse.conv.bias[:, None, None]
         return self.cls_seg(_normalise_and_activate(self.fuse, x)).contiguous()

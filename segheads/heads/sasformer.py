@@ -173,7 +173,8 @@ class SemanticCombiningModule(nn.Module):
         size = x.shape[2:]
         weight = resize(GATES[self.gate](semantics), size, mode='bilinear', align_corners=False)
         if not self.additive:
-            return local * weight
+            # Fresh memory for a large map would cost as much as the product itself.
+            return local * weight if torch.is_grad_enabled() else local.mul_(weight)
         if self.gate != 'none':
             semantics = resize(semantics, size, mode='bilinear', align_corners=False)
         else:
@@ -325,7 +326,8 @@ class SASFormerHead(BaseDecodeHead):
         size = x.shape[2:]
         for level, weight in zip(maps[1:], weights[1:], strict=True):
             level = pointwise_conv2d(level, weight)
-            x = x + resize(level, size, mode='bilinear', align_corners=False)
+            level = resize(level, size, mode='bilinear', align_corners=False)
+            x = x + level if torch.is_grad_enabled() else x.add_(level)
         x = self.fusion.norm(x)
         return self.fusion.activate(x) if self.fusion.with_activation else x
 

@@ -30,6 +30,7 @@ from segheads.configs.pretrained import check_pretrained, forget_pretrained
 from segheads.data.meta import dataset_meta
 from segheads.mistakes import UserMistake
 from segheads.runtime.description import is_exported
+from segheads.weights.bundled import bundled_weights
 
 from .exported_model import ExportedSegmentor, load_exported
 from .images import test_pipeline
@@ -56,10 +57,11 @@ def load(
             which, behind a config, leaves the model with random weights, and warns.
         device (str | None): Such as 'cpu' or 'cuda:1'. Default: None, which is the GPU if there is
             one.
-        pretrained (bool | str | Path): Whether the encoder gets the pretrained weights that the
-            config names, or the same encoder's from elsewhere on this machine; or a file, folder
-            or address of other ones, such as 'hf://nvidia/mit-b0'. The head stays random.
-            Default: False.
+        pretrained (bool | str | Path): Whether the model gets the weights that come with the
+            package for it, as 'cgrseg_r10t_scenes' has. For any other, whether its encoder gets
+            the pretrained weights that the config names, or the same encoder's from elsewhere on
+            this machine; or a file, folder or address of other ones, such as
+            'hf://nvidia/mit-b0'. The head stays random. Default: False.
         allow_partial (bool): Whether parameters that the checkpoint lacks may stay random.
             Default: False.
         runtime (str | None): What runs an exported model: 'onnxruntime', 'openvino' or 'torch'.
@@ -77,6 +79,7 @@ def load(
         segheads.checkpoints.CheckpointError: If the checkpoint is damaged, or might run code.
 
     Examples:
+        >>> model = segheads.load('cgrseg_r10t_scenes', pretrained=True)
         >>> model = segheads.load('work_dirs/mine/best_mIoU_iter_4000.pth')
         >>> model = segheads.load('ccaseg_b0_ade20k', 'iter_160000.pth')
         >>> class_map = segheads.predict(model, 'street.jpg')
@@ -89,6 +92,9 @@ def load(
             'runtime and threads are for exported models; a model of a config runs in PyTorch, '
             'whose threads torch.set_num_threads sets'
         )
+    bundled = None if isinstance(config, Config) else bundled_weights(config)
+    if bundled and pretrained is True and checkpoint is None:
+        checkpoint, pretrained = bundled, False
     target = _find_device(device)
     cfg, weights = _read_model(config, checkpoint)
     require_keys(cfg, ('model',))
@@ -115,7 +121,8 @@ def load(
     if weights is None:
         warnings.warn(
             f'no checkpoint was given, so the weights of the {"head" if pretrained else "model"} '
-            'are random and what it predicts means nothing',
+            'are random and what it predicts means nothing'
+            f'{"; pretrained=True loads trained ones" if bundled and not pretrained else ""}',
             stacklevel=2,
         )
         meta = {}

@@ -1,5 +1,6 @@
 """What surrounds the model in a run: precision, processes, saving, resuming, compilation."""
 
+from .best_checkpoint import BestCheckpointHook
 from .compilation import CompileHook
 from .console import ConsoleHook
 from .fine_tuning import FineTuneHook
@@ -10,10 +11,12 @@ from .predictions import SavePredictionsHook
 from .resumable_loop import ResumableTrainLoop
 from .same_run import SameRunHook
 from .saving import AtomicCheckpointHook
+from .time_limit import TimeLimitHook
 
 __all__ = [
     'AtomicCheckpointHook',
     'AutocastOptimWrapper',
+    'BestCheckpointHook',
     'ChannelsLastHook',
     'CompileHook',
     'ConsoleHook',
@@ -22,4 +25,5 @@ __all__ = [
     'ResumableTrainLoop',
     'SameRunHook',
     'SavePredictionsHook',
+    'TimeLimitHook',
 ]

@@ -58,7 +58,7 @@ def build_runner(cfg: Config, verbose: bool = False) -> Runner:
     with told_as_mistakes(cfg):
         if 'runner_type' in cfg:
             return RUNNERS.build(cfg)
-        return (Runner if verbose else QuietRunner).from_cfg(cfg)
+        return (ConfigKeepingRunner if verbose else QuietRunner).from_cfg(cfg)
 
 
 @contextlib.contextmanager
@@ -76,7 +76,17 @@ def live_line_ended(runner: Runner) -> Iterator[None]:
                 hook.close()
 
 
-class QuietRunner(Runner):
+class ConfigKeepingRunner(Runner):
+    """MMEngine's Runner, which leaves a config in the work directory as its author wrote it."""
+
+    def dump_config(self) -> None:
+        """Writes the complete config as MMEngine does, unless it would replace its own source."""
+        source = self.cfg.filename
+        if not (source and Path(source).resolve().parent == Path(self.work_dir).resolve()):
+            super().dump_config()
+
+
+class QuietRunner(ConfigKeepingRunner):
     """MMEngine's Runner, whose log goes to its file, and of which the console shows little."""
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
@@ -151,7 +161,7 @@ class ConsoleHook(Hook):
             return
         self.samples += len(data_batch['inputs']) * get_world_size()
         values = _training_values(runner, self.samples / (time.perf_counter() - self.start))
-        self._advance(values)
+        self._advance(values, total=runner.max_iters)
         done = runner.iter + 1
         if not CONSOLE.is_terminal and done % self.interval == 0:
             CONSOLE.print(f'{done}/{runner.max_iters}  {values}')
@@ -220,9 +230,9 @@ class ConsoleHook(Hook):
             self.progress.add_task(what, total=total, completed=done, values=''),
         ]
 
-    def _advance(self, values: str = '') -> None:
+    def _advance(self, values: str = '', total: int | None = None) -> None:
         if self.progress is not None:
-            self.progress.update(self.task[-1], advance=1, values=values)
+            self.progress.update(self.task[-1], advance=1, values=values, total=total)
 
     def _end_evaluation(self, text: str) -> None:
         if not is_main_process():

@@ -14,8 +14,8 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import MMDistributedDataParallel
+from mmengine.registry import MODEL_WRAPPERS
 from mmengine.runner import Runner
-from mmseg.registry import MODEL_WRAPPERS
 from torch import nn
 
 from segheads.registered_types import is_type, set_type
@@ -99,6 +99,7 @@ def _is_standard(wrapper: Mapping[str, Any] | None) -> bool:
     return is_type(wrapper, MODEL_WRAPPERS, MMDistributedDataParallel)
 
 
+# The Runner looks the name up in MMEngine's own registry, whatever the scope.
 @MODEL_WRAPPERS.register_module()
 class AgreeingDataParallel(MMDistributedDataParallel):
     """``MMDistributedDataParallel`` that is made alike in all processes.

@@ -11,10 +11,12 @@ import uvicorn
 from segheads.configs.names import is_checkpoint
 from segheads.inference import load, predict
 from segheads.mistakes import UserMistake
+from segheads.weights.bundled import bundled_weights
 
 from .app import LOOPBACK, SAMPLES, ServedModel, create_app
 
 DEMO = 'ccaseg_b0_synthetic_demo'
+BUNDLED = 'cgrseg_r10t_scenes'
 DEMO_FOLDER = Path('work_dirs/demo')
 
 
@@ -22,8 +24,7 @@ def serve(models: Sequence[str], host: str, port: int, device: str | None = None
     """Serves the page until it is interrupted.
 
     Args:
-        models (Sequence[str]): ``MODEL=CHECKPOINT``, a checkpoint alone, or ``MODEL`` for random
-            weights; none for :func:`demo`.
+        models (Sequence[str]): As for :func:`load_models`; none for :func:`demo`.
         host (str): Address to listen on.
         port (int): Port, 0 for any that is free.
         device (str | None): As for :func:`segheads.load`. Default: None.
@@ -46,17 +47,17 @@ def serve(models: Sequence[str], host: str, port: int, device: str | None = None
 
 
 def demo() -> str:
-    """Returns the model that `make demo` trains, with its last checkpoint if there is one."""
+    """Returns the model that `make demo` has trained, or the one that comes with the package."""
     checkpoints = sorted(DEMO_FOLDER.glob('iter_*.pth'), key=lambda path: path.stat().st_mtime)
-    return f'{DEMO}={checkpoints[-1]}' if checkpoints else DEMO
+    return f'{DEMO}={checkpoints[-1]}' if checkpoints else BUNDLED
 
 
 def load_models(pairs: Sequence[str], device: str | None) -> list[ServedModel]:
     """Loads the models and predicts a scene with each, because the first time takes longer.
 
     Args:
-        pairs (Sequence[str]): ``MODEL=CHECKPOINT``, a checkpoint alone, or ``MODEL`` for random
-            weights.
+        pairs (Sequence[str]): ``MODEL=CHECKPOINT``, a checkpoint alone, or ``MODEL`` for the
+            weights that come with the package, and random ones where there are none.
         device (str | None): As for :func:`segheads.load`.
 
     Returns:
@@ -70,6 +71,7 @@ def load_models(pairs: Sequence[str], device: str | None) -> list[ServedModel]:
     count = Counter(names)
     models = []
     for name, (config, checkpoint) in zip(names, parts, strict=True):
+        checkpoint = checkpoint or str(bundled_weights(config) or '')
         model = load(config, checkpoint or None, device)
         with contextlib.suppress(UserMistake):  # it takes other images than drawn scenes
             predict(model, SAMPLES[0])

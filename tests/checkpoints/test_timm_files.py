@@ -34,6 +34,13 @@ def save(model: nn.Module, path: Path) -> Path:
     return path
 
 
+def feature_maps(classifier: nn.Module, image: torch.Tensor) -> list[torch.Tensor]:
+    name = classifier.pretrained_cfg['architecture']
+    features = timm.create_model(name, features_only=True).eval()
+    features.load_state_dict(classifier.state_dict(), strict=False)
+    return features(image)
+
+
 def encoder(path: Path, **settings: object) -> nn.Module:
     built = MODELS.build(dict(settings, init_cfg=dict(type='Pretrained', checkpoint=str(path))))
     built.eval()
@@ -48,6 +55,10 @@ def encoder(path: Path, **settings: object) -> nn.Module:
 )
 @pytest.mark.parametrize('ending', ['pth', 'safetensors'])
 def test_a_classifier_gives_its_encoder(name, channels, ending, tmp_path) -> None:
+    if name.startswith('vit') and not hasattr(
+        timm.models.VisionTransformer, 'forward_intermediates'
+    ):
+        pytest.skip('timm has feature maps of ViT since 1.0')
     file = save(scrambled(timm.create_model(name)), tmp_path / f'file.{ending}')
     settings = dict(pretrained=True, features_only=True, in_chans=channels)
     overlay = dict(file=str(file))
@@ -85,7 +96,7 @@ def test_the_stem_of_resnet_c_is_timms(tmp_path) -> None:
     with torch.no_grad():
         for level, right in zip(
             ours(image),
-            theirs.forward_intermediates(image, intermediates_only=True)[1:],
+            feature_maps(theirs, image)[1:],
             strict=True,
         ):
             torch.testing.assert_close(level, right, rtol=1e-5, atol=1e-5)
@@ -115,7 +126,7 @@ def test_efficientnet_lite0_of_a_package_computes_what_timms_does(tmp_path, caps
     )
     image = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
-        right = theirs.forward_intermediates(image, intermediates_only=True)[1:]
+        right = feature_maps(theirs, image)[1:]
         assert all(torch.equal(a, b) for a, b in zip(ours(image), right, strict=True))
 
 

@@ -51,6 +51,19 @@ def test_only_weights_and_notes_are_published(
     assert (tuple(classes['classes']), classes['palette']) == tuple(CLASSES.values())
 
 
+def test_half_of_the_file(trained, capsys):
+    run_publish([str(trained), str(trained.with_name('road.safetensors')), '--half'])
+    weights = read_checkpoint(capsys.readouterr().out.strip())['state_dict']
+    assert {name: value.dtype for name, value in weights.items()} == {
+        'weight': torch.float16,
+        'bias': torch.float32,  # vectors may hold the variances of norms
+    }
+    torch.save(dict(state_dict=dict(weight=torch.full((2, 2), 1e5))), trained)
+    told = sentence(run_publish, [str(trained), str(trained.with_name('w.pth')), '--half'])
+    assert 'weight holds 1e+05, and 16 bits hold at most 65504' in told
+    assert not trained.with_name('w.pth').exists()
+
+
 def test_a_file_without_weights_is_not_published(tmp_path: Path) -> None:
     torch.save(dict(optimizer=dict(lr=0.1)), tmp_path / 'empty.pth')
     command = [str(tmp_path / 'empty.pth'), str(tmp_path / 'out.pth')]

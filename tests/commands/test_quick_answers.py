@@ -40,7 +40,7 @@ def test_help_imports_nothing_slow(arguments: list[str]) -> None:
     [
         ([], 'required: COMMAND'),
         (['trian'], "invalid choice: 'trian'"),
-        (['train'], 'required: config'),
+        (['train'], 'name a config'),
         (['train', 'a.py', '--cfg-options', 'resume'], "'resume' is not of the form KEY=VALUE"),
         (['test', 'a.py', 'b.pth', '--eval', 'mDice'], 'test_evaluator.iou_metrics'),
         (['predict', 'a.py', 'b.pth', 'c.png', '--opacity', '2'], 'number from 0 to 1'),

@@ -22,10 +22,10 @@ def workspace(tmp_path, monkeypatch):
     torch.save(dict(state_dict=model.state_dict()), 'tiny.pth')
 
 
-def test_the_demo_is_the_default(tmp_path, monkeypatch):
+def test_the_demo_that_was_trained_is_the_default(tmp_path, monkeypatch):
     serving = pytest.importorskip('segheads.web.serving')
     monkeypatch.chdir(tmp_path)
-    assert serving.demo() == 'ccaseg_b0_synthetic_demo'
+    assert serving.demo() == 'cgrseg_r10t_scenes'
     Path('work_dirs/demo').mkdir(parents=True)
     for age, name in enumerate(['iter_400.pth', 'iter_50.pth']):
         Path('work_dirs/demo', name).touch()

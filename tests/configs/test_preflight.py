@@ -6,6 +6,7 @@ from tiny_run import sentence
 
 from segheads.configs.preflight import check_modules
 from segheads.configs.pretrained import check_pretrained, forget_pretrained
+from segheads.configs.signatures import check_arguments
 from segheads.training.console import build_runner
 
 
@@ -73,3 +74,11 @@ def test_pretrained_weights_are_found_everywhere():
         backbone=dict(init_cfg=None),
         auxiliary_head=[dict(type='FCNHead', init_cfg=None)],
     )
+
+
+def test_arguments_that_a_class_hands_on_to_a_library_are_not_its_own(cfg):
+    timm = dict(type='TIMMBackbone', model_name='resnet10t', out_indices=(1,), stem_width=12)
+    cfg.model.backbone = timm
+    check_arguments(cfg)
+    cfg.model.backbone.model_nam = cfg.model.backbone.pop('model_name')
+    assert "takes no argument 'model_nam'" in sentence(check_arguments, cfg)

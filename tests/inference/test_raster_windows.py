@@ -14,15 +14,14 @@ def test_every_pixel_has_all_its_windows(extent, window, stride, block, monkeypa
     monkeypatch.setattr(raster_windows, 'BLOCK_SIDE', block)
     whole = _windows(extent, window, stride)
     expected = [
-        {(each.start, each.stop) for each in whole if each.start <= pixel < each.stop}
-        for pixel in range(extent)
+        {(start, stop) for start, stop in whole if start <= pixel < stop} for pixel in range(extent)
     ]
     found = [None] * extent
     for span in spans(extent, window, stride):
         # As the model places them in what is read.
         placed = [
-            (each.start + span.read_start, each.stop + span.read_start)
-            for each in _windows(span.read_stop - span.read_start, window, stride)
+            (start + span.read_start, stop + span.read_start)
+            for start, stop in _windows(span.read_stop - span.read_start, window, stride)
         ]
         for pixel in range(span.start, span.stop):
             assert found[pixel] is None
@@ -36,13 +35,13 @@ def test_every_pixel_has_all_its_windows(extent, window, stride, block, monkeypa
 def test_padding_of_the_whole_is_the_padding_of_its_last_block(extent, monkeypatch):
     monkeypatch.setattr(raster_windows, 'BLOCK_SIDE', 50)
     padded = -(-extent // 16) * 16
-    whole = {(each.start, each.stop) for each in _windows(padded, 64, 48)}
+    whole = set(_windows(padded, 64, 48))
     placed, covered = set(), 0
     for span in spans(extent, 64, 48, divisor=16):
         length = -(-(span.read_stop - span.read_start) // 16) * 16
         placed |= {
-            (each.start + span.read_start, each.stop + span.read_start)
-            for each in _windows(length, 64, 48)
+            (start + span.read_start, stop + span.read_start)
+            for start, stop in _windows(length, 64, 48)
         }
         assert span.start == covered
         covered = span.stop
