@@ -41,6 +41,9 @@ COMMANDS = {
     'test': Command('evaluate a checkpoint by the metrics of its config'),
     'predict': Command('predict class maps of images and videos, and draw them'),
     'export': Command('write a model as ONNX, torch.export or TorchScript'),
+    'check-speed': Command(
+        'time models and exported files side by side', 'check_speed', loads_package=False
+    ),
     'check': Command('read all data of a config and say what is wrong with it'),
     'report': Command('write a page about one or several training runs'),
     'serve': Command('show models on a local web page'),

@@ -11,6 +11,7 @@ from segheads import runtime
 from segheads.configs.loading import load_config, require_keys
 from segheads.inference import load
 from segheads.mistakes import UserMistake
+from segheads.runtime.networks import installed_runtimes
 
 from .comparison import TOLERANCE, compare
 from .deployed_model import DeployedModel
@@ -64,7 +65,7 @@ def export(
     with tempfile.TemporaryDirectory(prefix='.export-', dir=target.parent) as folder:
         file = Path(folder) / f'model{suffix}'
         write(model, file_format, file, describe(model, Path(config).stem, checkpoint))
-        verify(model, file, file_format)
+        verify(model, file)
         if target.is_dir():  # no folder can be replaced in one step
             target.rename(Path(folder) / 'before')
         os.replace(file, target)
@@ -88,21 +89,25 @@ def size_of(path: Path) -> int:
     return sum(file.stat().st_size for file in ([path] if path.is_file() else path.iterdir()))
 
 
-def verify(model: DeployedModel, file: Path, file_format: str) -> None:
+def verify(model: DeployedModel, file: Path) -> None:
     """Compares an exported file with its model, and prints how far they are apart.
+
+    It is run in everything that is installed and could: each compiles the graph by itself.
 
     Args:
         model (DeployedModel): The model.
         file (Path): The file.
-        file_format (str): Its format.
 
     Raises:
         UserMistake: If they differ by more than rounding explains.
     """
-    for difference in compare(model, load_file(model, file_format, file)):
-        print(difference, flush=True)
-        if not difference.is_small:
-            raise UserMistake(
-                f'the exported file does not compute what the model does ({difference}; allowed '
-                f'are {TOLERANCE:.0e} of the largest logit), and was deleted; try another --format'
-            )
+    for runtime_name in installed_runtimes(file):
+        print(f'in {runtime_name}:')
+        for difference in compare(model, load_file(model, file, runtime_name)):
+            print(difference, flush=True)
+            if not difference.is_small:
+                raise UserMistake(
+                    'the exported file does not compute what the model does '
+                    f'(in {runtime_name}, {difference}; allowed are {TOLERANCE:.0e} of the largest '
+                    'logit), and was deleted; try another --format'
+                )

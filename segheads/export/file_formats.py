@@ -38,12 +38,10 @@ class FileFormat:
     Args:
         suffix (str): Of the file's name.
         write (Callable): Writes a model and its description into a file.
-        runtime (str): What runs it to be compared, of :mod:`segheads.runtime.networks`.
     """
 
     suffix: str
     write: Callable[[DeployedModel, Path, str], None]
-    runtime: str
 
 
 class WithLowResolution(nn.Module):
@@ -139,10 +137,10 @@ def write_openvino(model: DeployedModel, path: Path, description: str) -> None:
 
 
 FILE_FORMATS = {
-    'onnx': FileFormat('.onnx', write_onnx, 'onnxruntime'),
-    'openvino': FileFormat('_openvino', write_openvino, 'openvino'),
-    'torch_export': FileFormat('.pt2', write_torch_export, 'torch'),
-    'torchscript': FileFormat('.torchscript', write_torchscript, 'torch'),
+    'onnx': FileFormat('.onnx', write_onnx),
+    'openvino': FileFormat('_openvino', write_openvino),
+    'torch_export': FileFormat('.pt2', write_torch_export),
+    'torchscript': FileFormat('.torchscript', write_torchscript),
 }
 
 
@@ -178,24 +176,18 @@ def write(
         ) from error
 
 
-def load(model: DeployedModel, file_format: str, path: Path) -> Callable[[Tensor], Tensor]:
+def load(model: DeployedModel, path: Path, runtime: str) -> Callable[[Tensor], Tensor]:
     """Load an exported file, on the CPU.
 
     Args:
         model (DeployedModel): The model that was exported.
-        file_format (str): A key of ``FILE_FORMATS``.
         path (Path): The file.
+        runtime (str): What runs it, of :func:`segheads.runtime.networks.installed_runtimes`.
 
     Returns:
         Callable: From image to output.
     """
-    network = open_network(
-        path,
-        FILE_FORMATS[file_format].runtime,
-        'cpu',
-        torch.get_num_threads(),
-        _output_name(model),
-    )
+    network = open_network(path, runtime, 'cpu', torch.get_num_threads(), _output_name(model))
     return lambda image: torch.from_numpy(network(image.numpy()))
 
 

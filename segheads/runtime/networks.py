@@ -59,6 +59,19 @@ def choose_runtime(path: Path, runtime: str | None, device: str | None) -> str:
     )
 
 
+def installed_runtimes(path: Path) -> list[str]:
+    """Lists what runs a file here, the fastest first.
+
+    Args:
+        path (Path): The file, or a folder of OpenVINO's.
+
+    Returns:
+        list[str]: Names, as :func:`choose_runtime` returns them.
+    """
+    able = RUNTIMES['' if path.is_dir() else path.suffix.lower()]
+    return [name for name in able if importlib.util.find_spec(name) is not None]
+
+
 def open_network(
     path: Path, runtime: str, device: str | None, threads: int | None, output: str
 ) -> Network:
@@ -132,8 +145,12 @@ def _open_openvino(path: Path, device: str | None, threads: int | None, output: 
     wanted = openvino.Model([model.output(output)], model.get_parameters())
     # By default the processor's 16 bits would be used, which change the result.
     settings: dict[str, Any] = {'PERFORMANCE_HINT': 'LATENCY', 'INFERENCE_PRECISION_HINT': 'f32'}
-    if threads is not None and name == 'CPU':
-        settings['INFERENCE_NUM_THREADS'] = threads
+    if name == 'CPU':
+        # Without a word OpenVINO 2026.4 takes kernels that it generated for one size of image for
+        # others that they do not fit: after one of 32 pixels every third result was wrong.
+        settings['SNIPPETS_MODE'] = 'DISABLE'
+        if threads is not None:
+            settings['INFERENCE_NUM_THREADS'] = threads
     compiled = core.compile_model(wanted, name, settings)
     request = compiled.create_infer_request()
     # A copy, because the next image is written where this one's result lies.

@@ -36,9 +36,12 @@ WAYS = {
 
 
 def images() -> list[np.ndarray]:
-    """Draw pictures of some sizes."""
+    """Draw pictures of some sizes: noise, from dark to bright."""
     generator = np.random.default_rng(0)
-    return [generator.integers(0, 256, (*size, 3), dtype=np.uint8) for size in SIZES]
+    return [
+        (generator.random((*size, 3)) * np.linspace(20, 255, size[1])[:, None]).astype(np.uint8)
+        for size in SIZES
+    ]
 
 
 def set_way(segmentor: nn.Module, way: str) -> None:
@@ -75,13 +78,16 @@ def require_same_class_maps(model: DeployedModel, path: Path, **settings: Any) -
         content = describe(model)
         content.pop('format')
         exported = ExportedSegmentor(_described(exported, Description(**content)))
+        classes = set()
         for image in images():
             expected = segheads.predict(segmentor, image)
-            assert len(np.unique(expected)) > 1
+            classes.update(np.unique(expected))
             found = segheads.predict(exported, image)
             assert (found != expected).mean() < 1e-3, (way, image.shape)
             # Without MMSegmentation's transforms.
             assert np.array_equal(exported.exported.predict(image), found), (way, image.shape)
+        # Not in each image: at stride 32 the smallest has a single cell.
+        assert len(classes) > 1, way
 
 
 def _described(exported: ExportedSegmentor, description: Description) -> Any:

@@ -18,6 +18,7 @@ import segheads
 from segheads.export.comparison import compare
 from segheads.export.deployed_model import DeployedModel
 from segheads.export.file_formats import FILE_FORMATS, load, write
+from segheads.runtime.networks import installed_runtimes
 
 needs_torch_export = pytest.mark.skipif(
     not hasattr(torch.compiler, 'is_exporting'), reason='needs PyTorch 2.7'
@@ -40,8 +41,9 @@ def require_agreement(model: DeployedModel, file_format: str, folder: Path) -> P
     path = folder / f'model{FILE_FORMATS[file_format].suffix}'
     set_way(model.segmentor, 'whole')
     write(model, file_format, path)
-    for difference in compare(model, load(model, file_format, path)):
-        assert difference.is_small, difference
+    for runtime in installed_runtimes(path):
+        for difference in compare(model, load(model, path, runtime)):
+            assert difference.is_small, (runtime, difference)
     return path
 
 
@@ -52,7 +54,8 @@ def test_heads_as_onnx(head: str, tmp_path: Path) -> None:
         pytest.importorskip(package)
     # What is optional takes part here and there.
     model = DeployedModel(
-        build_segmentor(EXPORTED_HEADS[head]),
+        # With this encoder a runtime that mixes up sizes is seen to.
+        build_segmentor(EXPORTED_HEADS[head], ENCODERS['MiT'] if head == 'SASFormer' else None),
         with_preprocessing=head in ('CCASeg', 'PCAA'),
         with_argmax=head in ('CCSNet', 'PCAA'),
     )
