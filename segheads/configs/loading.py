@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from segheads.mistakes import UserMistake, near_matches
 
+from .forms import check_forms
 from .names import config_files
 
 CONFIG_FOLDER = 'local_configs'
@@ -29,7 +30,8 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
 
     Raises:
         UserMistake: If the file is not there (the sentence names similar ones) or does not parse,
-            if an option cannot be set, or if one looks like a misspelt key.
+            if an option cannot be set, if one looks like a misspelt key, or if a part at the top is
+            no dict, list or text where it must be one.
     """
     path = find_config(path)
     try:
@@ -50,6 +52,7 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
         cfg.merge_from_dict(options or {})
     except (KeyError, TypeError, ValueError) as error:
         raise UserMistake(f'--cfg-options {" ".join(options)}: {error.args[0]}') from error
+    check_forms(cfg)
     # Where a config in pure Python names classes only; MMEngine would not find what is ours.
     cfg.setdefault('default_scope', 'mmseg')
     for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):

@@ -12,6 +12,7 @@ from segheads import ranks
 from segheads.checkpoints import trust_checkpoints
 from segheads.checkpoints.fit import check_checkpoint_file
 from segheads.checkpoints.pretrained import pretrained_parts
+from segheads.configs.forms import check_forms
 from segheads.configs.loading import default_work_dir, load_config, require_keys
 from segheads.configs.preflight import check_data, check_modules
 from segheads.configs.pretrained import check_pretrained
@@ -129,6 +130,7 @@ def prepare(
     Raises:
         UserMistake: If anything in the config or the data is wrong.
     """
+    check_forms(cfg)
     check_loops(cfg)
     check_arguments(cfg)
     check_modules(cfg)
