@@ -81,6 +81,13 @@ def check_arguments(cfg: Config) -> None:
             _require_mapping(loader, f'{split}_dataloader')
             known = [*inspect.signature(DataLoader).parameters, *OF_LOADER]
             _check_keys(f'{split}_dataloader', 'a data loader', loader, known)
+            if loader.get('dataset') is None:
+                raise UserMistake(f'{split}_dataloader has no dataset; give it one')
+    if cfg.get('randomness') is not None:
+        known = [name for name in inspect.signature(Runner.set_randomness).parameters][1:]
+        _check_keys('randomness', 'it', cfg.randomness, known)
+        if 'seed' not in cfg.randomness:
+            raise UserMistake('randomness has no seed; give it one, or None for a random one')
     for part in parts_of(cfg):
         _check_part(part)
 

@@ -64,14 +64,15 @@ def check_loops(cfg: Config) -> None:
             'an epoch never ends with train_dataloader.sampler.type=InfiniteSampler; set it to '
             'DefaultSampler, or train_cfg to dict(type=IterBasedTrainLoop, max_iters=...)'
         )
-    names = ('val_dataloader', 'val_cfg', 'val_evaluator')
-    missing = [name for name in names if cfg.get(name) is None]
-    if missing and len(missing) < len(names):
-        there = [name for name in names if name not in missing]
-        raise UserMistake(
-            f'{", ".join(missing)} is None or missing, but {" and ".join(there)} is not: set all '
-            'three for a validation, or all three to None for none'
-        )
+    for split, purpose in (('val', 'validation'), ('test', 'test')):
+        names = (f'{split}_dataloader', f'{split}_cfg', f'{split}_evaluator')
+        missing = [name for name in names if cfg.get(name) is None]
+        if missing and len(missing) < len(names):
+            there = [name for name in names if name not in missing]
+            raise UserMistake(
+                f'{", ".join(missing)} is None or missing, but {" and ".join(there)} is not: set '
+                f'all three for a {purpose}, or all three to None for none'
+            )
 
 
 def rehearse(cfg: Config) -> list[str]:

@@ -180,8 +180,7 @@ def save_atomically(cfg: Config) -> None:
     Args:
         cfg (Config): The config of a training run; it is changed in place.
     """
-    if 'default_hooks' not in cfg:
-        cfg.default_hooks = {}
+    cfg.default_hooks = cfg.get('default_hooks') or {}
     hooks = cfg.default_hooks
     # What MMEngine saves by where the config does not say it.
     hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))

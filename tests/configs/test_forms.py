@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from tiny_run import CONFIG, sentence
 
-from segheads.configs.forms import DICTS, DICTS_OR_LISTS, LISTS, TEXTS, check_forms
+from segheads.configs.forms import DICTS, DICTS_OR_LISTS, LISTS, NEVER_NONE, TEXTS, check_forms
 from segheads.configs.loading import load_config
 from segheads.configs.names import config_files
 from segheads_command import as_function
@@ -30,12 +30,21 @@ def test_a_part_of_another_form_is_told_by_its_key(name):
         else:
             told = sentence(check_forms, cfg)
             assert told.startswith(name) and 'must be' in told, given
-    check_forms(Config({name: None}))
+    if name in NEVER_NONE:
+        assert 'must be a dict' in sentence(check_forms, Config({name: None}))
+    else:
+        check_forms(Config({name: None}))
 
 
 def test_an_entry_of_a_list_is_told_by_its_number():
     told = sentence(check_forms, Config(dict(custom_hooks=[dict(type='EMAHook'), None])))
     assert told == 'custom_hooks.1 of the config is None, but must be a dict'
+
+
+@pytest.mark.parametrize('level', ['verbose', None, True, [1], 2.5])
+def test_levels_of_the_log(level):
+    assert 'one of DEBUG, INFO' in sentence(check_forms, Config(dict(log_level=level)))
+    check_forms(Config(dict(log_level=20)))
 
 
 @pytest.mark.parametrize('change', ['default_hooks = True', 'train_dataloader = [1]', 'model = 2'])
