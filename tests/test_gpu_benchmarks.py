@@ -77,7 +77,7 @@ def test_parts_share_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr('benchmarks.gpu.__main__.run_part', fake)
     options = Options(tmp_path, 'cuda')
     run(PARTS, options, minutes=25)
-    assert sum(limits.values()) <= 25 * 60
+    assert sum(limits.values()) == pytest.approx(25 * 60)
     full = dict(limits)
     run(PARTS, options, minutes=5)
     assert all(limits[name] == pytest.approx(full[name] / 5) for name in limits)
