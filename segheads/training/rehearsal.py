@@ -57,6 +57,7 @@ def check_loops(cfg: Config) -> None:
             'run has one length; where an inherited config brings the other, replace it whole by '
             'train_cfg=dict(_delete_=True, ...)'
         )
+    _check_counts(cfg)
     sampler = cfg.train_dataloader.get('sampler') or {}
     infinite = DATA_SAMPLERS.get('InfiniteSampler')
     if by_epoch and is_type(sampler, DATA_SAMPLERS, infinite):
@@ -73,6 +74,24 @@ def check_loops(cfg: Config) -> None:
                 f'{", ".join(missing)} is None or missing, but {" and ".join(there)} is not: set '
                 f'all three for a {purpose}, or all three to None for none'
             )
+
+
+def _check_counts(cfg: Config) -> None:
+    """Checks the numbers that the rehearsal replaces, and so would not fail on."""
+    for name in ('max_iters', 'max_epochs', 'val_interval'):
+        value = cfg.train_cfg.get(name)
+        # A text fails in the rehearsal, where MMEngine says what it compares it with.
+        if isinstance(value, (int, float)) and (value < 1 or value != int(value)):
+            raise UserMistake(f'train_cfg.{name} is {value}, but must be a whole number above 0')
+    for split in SPLITS:
+        loader = cfg.get(f'{split}_dataloader') or {}
+        factor, key = loader.get('prefetch_factor'), f'{split}_dataloader.prefetch_factor'
+        if factor is None:
+            continue
+        if not _is_count(factor) or factor == 0:
+            raise UserMistake(f'{key} is {factor!r:.60}, but must be a whole number above 0')
+        if loader.get('num_workers', 0) == 0:
+            raise UserMistake(f'{key} is {factor}, but there are no workers: set num_workers too')
 
 
 def rehearse(cfg: Config) -> list[str]:
