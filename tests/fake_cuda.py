@@ -98,6 +98,12 @@ class _Event:
 @pytest.fixture
 def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTensorMode]:
     """Makes all tensors fake, and events too."""
+    if (
+        torch.version.cuda
+        and torch.__version__.startswith('2.6.')
+        and not torch.cuda.is_available()
+    ):
+        pytest.skip('PyTorch 2.6 asks the driver where fake CUDA tensors are indexed or copied')
     monkeypatch.setattr(torch.cuda, 'Event', _Event)
     monkeypatch.setattr(torch.cuda, 'current_stream', lambda device: None)
     with FakeTensorMode() as mode:

@@ -9,6 +9,7 @@ import torch
 from head_cases import samples
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
+from mmengine.utils import digit_version
 from mmseg.registry import MODELS
 from tiny_encoders import BATCH_NORM, ENCODERS, IMAGE_SIZES, NECKS
 from torch import nn
@@ -53,10 +54,12 @@ def train_and_predict(model: nn.Module, num_classes: int, size: tuple[int, int] 
     assert result[0].pred_sem_seg.data.shape == (1, *size)
 
 
-def require_package_of(encoder: str) -> None:
-    """Skip the test where the package that has a class of encoder is not installed."""
+def require_package_of(encoder: str, model_name: str = '') -> None:
+    """Skip the test where the package that has an encoder is not installed, or is too old."""
     if encoder in ('EfficientFormerV2', 'TIMMBackbone'):
-        pytest.importorskip('timm')
+        timm = pytest.importorskip('timm')
+        if model_name.startswith('vit_') and digit_version(timm.__version__) < digit_version('1.0'):
+            pytest.skip('features_only of plain vision transformers came with timm 1.0')
     if encoder.startswith('mmpretrain.'):
         try:
             importlib.import_module('mmpretrain.models')
@@ -68,7 +71,7 @@ def require_package_of(encoder: str) -> None:
 @pytest.mark.parametrize('head', HEADS)
 def test_trains_and_predicts_without_widths(head: str, encoder: str) -> None:
     backbone = ENCODERS[encoder]
-    require_package_of(backbone['type'])
+    require_package_of(backbone['type'], backbone.get('model_name', ''))
     init_default_scope('mmseg')
     model = build(backbone=backbone, neck=NECKS.get(encoder), decode_head=HEADS[head])
     train_and_predict(model, num_classes=5, size=IMAGE_SIZES.get(encoder, (64, 64)))

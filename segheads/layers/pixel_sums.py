@@ -18,7 +18,7 @@ def sum_over_pixels(a: Tensor, b: Tensor) -> Tensor:
         Tensor: Matrices (..., M, N), in the data type of the less precise argument.
     """
     dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
-    narrow = min(a.dtype, b.dtype, key=lambda dtype: dtype.itemsize)
+    narrow = b.dtype if b.dtype.itemsize < a.dtype.itemsize else a.dtype
     device = a.device.type
     # Some devices, 'meta' among them, have no autocast to ask.
     if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
