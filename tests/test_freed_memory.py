@@ -28,7 +28,6 @@ def test_a_large_array_takes_the_place_of_one_that_was_freed():
         return int(subprocess.check_output(command, env={**others, **variables}))
 
     assert faults('kept') < 10
-    # What the user has set stays.
-    assert faults('kept', MALLOC_MMAP_THRESHOLD_='1000000') == faults(
-        MALLOC_MMAP_THRESHOLD_='1000000'
-    )
+    # What the user has set stays: every array is mapped anew, which faults at least
+    # once per huge page of 2 MiB; how many huge pages the kernel has free, varies.
+    assert faults('kept', MALLOC_MMAP_THRESHOLD_='1000000') >= 2**26 // 2**21
