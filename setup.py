@@ -79,7 +79,7 @@ setup(
         'numpy>=1.26',
         'mmengine>=0.10.6,<1.0',
         'mmsegmentation>=1.2.2,<2.0',
-        'timm>=0.9.16',
+        'timm>=1.0.8',
         'safetensors',
         'opencv-python',
         'pillow>=10.1',
