@@ -95,15 +95,18 @@ class _Event:
     synchronize = record
 
 
+def skip_where_the_driver_is_asked() -> None:
+    """Skips a test where fake CUDA tensors need a GPU, or a PyTorch that was built for one."""
+    if not torch.backends.cuda.is_built():
+        pytest.skip('this PyTorch was built without CUDA')
+    if torch.__version__.startswith('2.6.') and not torch.cuda.is_available():
+        pytest.skip('PyTorch 2.6 asks the driver where fake CUDA tensors are indexed or copied')
+
+
 @pytest.fixture
 def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTensorMode]:
     """Makes all tensors fake, and events too."""
-    if (
-        torch.version.cuda
-        and torch.__version__.startswith('2.6.')
-        and not torch.cuda.is_available()
-    ):
-        pytest.skip('PyTorch 2.6 asks the driver where fake CUDA tensors are indexed or copied')
+    skip_where_the_driver_is_asked()
     monkeypatch.setattr(torch.cuda, 'Event', _Event)
     monkeypatch.setattr(torch.cuda, 'current_stream', lambda device: None)
     with FakeTensorMode() as mode:

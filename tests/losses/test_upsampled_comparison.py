@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from fake_cuda import skip_where_the_driver_is_asked
 from mmseg.registry import MODELS
 from torch import Tensor
 from torch._subclasses import FakeTensorMode
@@ -147,6 +148,7 @@ def test_a_compiler_gets_what_it_can_trace(speeds: Speeds) -> None:
 
 def test_fake_tensors_on_a_gpu() -> None:
     pytest.importorskip('triton')
+    skip_where_the_driver_is_asked()
     drawn = [x.detach() for x in batch()]
     with FakeTensorMode() as mode:
         logits, labels, weight = (mode.from_tensor(x).to('cuda') for x in drawn)

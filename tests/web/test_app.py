@@ -3,14 +3,13 @@
 import asyncio
 import base64
 import io
-import struct
 import threading
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
+from png_files import COLOUR, png_file
 
 import segheads
 from segheads.configs.loading import load_config
@@ -36,16 +35,7 @@ def encode(pixels=PIXELS, kind='PNG', **settings):
 
 def png_that_claims(width, height):
     """A PNG of a few bytes whose header announces many pixels."""
-
-    def chunk(kind, content):
-        check = zlib.crc32(kind + content)
-        return struct.pack('>I', len(content)) + kind + content + struct.pack('>I', check)
-
-    header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
-    data = zlib.compress(bytes(1000))
-    return b'\x89PNG\r\n\x1a\n' + b''.join(
-        [chunk(b'IHDR', header), chunk(b'IDAT', data), chunk(b'IEND', b'')]
-    )
+    return png_file(width, height, 8, COLOUR, bytes(1000))
 
 
 def ask(client, content, model=0, headers=PNG):
